@@ -1,0 +1,92 @@
+//! The roles.
+
+use super::locked::Locked;
+
+macro_rules! role {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub struct $name(Locked);
+
+        impl $name {
+            /// A secret of `length` bytes that `fill` writes in place; they are zero before.
+            pub fn fill(length: usize, fill: impl FnOnce(&mut [u8])) -> Self {
+                let mut memory = Locked::zeroed(length);
+                memory.with_mut(fill);
+                Self(memory)
+            }
+
+            /// Like [`Self::fill`]; where `fill` fails, what it wrote is wiped.
+            ///
+            /// # Errors
+            /// What `fill` returned.
+            pub fn try_fill<E>(length: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+                let mut memory = Locked::zeroed(length);
+                memory.with_mut(fill)?;
+                Ok(Self(memory))
+            }
+
+            /// Takes a copy of `bytes`; wiping the original is the caller's duty.
+            pub fn copy_from(bytes: &[u8]) -> Self {
+                Self::fill(bytes.len(), |memory| memory.copy_from_slice(bytes))
+            }
+
+            /// Reads the bytes. What `read` copies out is its own to wipe.
+            pub fn with<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+                self.0.with(read)
+            }
+        }
+    };
+}
+
+role! {
+    /// Opens the index: names, account ids, profiles. 32 bytes.
+    UnlockKey
+}
+role! {
+    /// Opens, together with the unlock key, root-grade secrets. 32 bytes, derived anew for each operation.
+    GuardKey
+}
+role! {
+    /// The private seed of a keyslot's key pair for one lock. 32 bytes.
+    SlotKey
+}
+role! {
+    /// What a token answers for one salt (CTAP 2.1 section 12.5, `hmac-secret`). 32 bytes.
+    TokenSecret
+}
+role! {
+    /// Encrypts one version of one record. 32 bytes.
+    DataKey
+}
+role! {
+    /// A token's PIN, UTF-8.
+    Pin
+}
+role! {
+    /// A TOTP seed, raw bytes (not base32).
+    TotpSeed
+}
+role! {
+    /// A TOTP seed in base32, as it is typed or found in a QR picture; not yet decoded.
+    Base32Seed
+}
+role! {
+    /// The secret half of an AWS access key, ASCII.
+    LongTermKey
+}
+role! {
+    /// A signing key derived from a long-term key: good for one day, region and service (AWS SigV4). 32 bytes.
+    SigningKey
+}
+role! {
+    /// A temporary session, as the JSON that `credential_process` prints.
+    SessionCredentials
+}
+role! {
+    /// A one-time code, decimal digits.
+    OtpCode
+}
+role! {
+    /// A recovery code, 32 bytes.
+    RecoveryCode
+}

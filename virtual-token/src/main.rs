@@ -1,0 +1,2 @@
+//! A security token in software, for tests and demonstrations.
+fn main() {}
