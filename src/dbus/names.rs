@@ -1,0 +1,18 @@
+//! Names and paths of the API, for both sides of the door.
+
+/// The well-known name on a bus.
+pub const BUS_NAME: &str = "org.rootseal.Daemon";
+/// The manager.
+pub const MANAGER_PATH: &str = "/org/rootseal";
+/// The vault.
+pub const VAULT_PATH: &str = "/org/rootseal/vault";
+/// Tokens live below this path.
+pub const TOKENS_PATH: &str = "/org/rootseal/tokens";
+/// Accounts live below this path.
+pub const ACCOUNTS_PATH: &str = "/org/rootseal/accounts";
+/// Operations live below this path.
+pub const OPERATIONS_PATH: &str = "/org/rootseal/operations";
+/// Where the command line serves its agent.
+pub const AGENT_PATH: &str = "/org/rootseal/agent";
+/// What the names of our errors begin with.
+pub const ERROR_PREFIX: &str = "org.rootseal.Error.";
