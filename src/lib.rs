@@ -3,4 +3,7 @@
 //! Each module is a room; `docs/architecture.md` says what lives where and who may use whom.
 
 pub mod channel;
+pub mod crypto;
 pub mod secret;
+pub mod store;
+pub mod vault;
