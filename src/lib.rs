@@ -3,4 +3,6 @@
 //! Each module is a room; `docs/architecture.md` says what lives where and who may use whom.
 
 pub mod channel;
+pub mod ctap;
 pub mod secret;
+pub mod transport;
