@@ -103,7 +103,7 @@ impl<C: Channel> Client<C> {
             return Err(CtapError::Unsupported("hmac-secret for this credential"));
         }
         let made = auth_data.attested.ok_or(CtapError::Malformed("a credential without its id"))?;
-        // WebAuthn section 5.8.3 has no longer ones; an empty one names nothing.
+        // Web Authentication section 4 has no longer ones; an empty one names nothing.
         if !matches!(made.credential_id.len(), 1..=1023) {
             return Err(CtapError::Malformed("a credential id of an impossible length"));
         }

@@ -65,7 +65,11 @@ impl SharedSecret {
         Ok((public(&ours)?, Self::agree(protocol, &ours, token)?))
     }
 
-    fn agree(protocol: PinUvAuthProtocol, ours: &SecretKey, token: &KeyAgreement) -> Result<Self, CtapError> {
+    pub(super) fn agree(
+        protocol: PinUvAuthProtocol,
+        ours: &SecretKey,
+        token: &KeyAgreement,
+    ) -> Result<Self, CtapError> {
         let mut point = vec![0x04];
         point.extend(token.x);
         point.extend(token.y);
@@ -102,7 +106,8 @@ impl SharedSecret {
     fn encrypt_with(&self, iv: [u8; BLOCK], plaintext: &[u8]) -> Result<Vec<u8>, CtapError> {
         // One allocation, encrypted in place: no copy of the plaintext stays behind.
         let mut text = plaintext.to_vec();
-        cbc::Encryptor::<Aes256>::new(&(*self.aes_key).into(), &iv.into())
+        cbc::Encryptor::<Aes256>::new_from_slices(self.aes_key.as_ref(), &iv)
+            .or(Err(IMPOSSIBLE))?
             .encrypt_padded::<NoPadding>(&mut text, plaintext.len())
             .or(Err(IMPOSSIBLE))?;
         Ok(match self.protocol {
@@ -122,7 +127,8 @@ impl SharedSecret {
             }
         };
         let mut text = Zeroizing::new(text.to_vec());
-        cbc::Decryptor::<Aes256>::new(&(*self.aes_key).into(), &iv.into())
+        cbc::Decryptor::<Aes256>::new_from_slices(self.aes_key.as_ref(), &iv)
+            .or(Err(IMPOSSIBLE))?
             .decrypt_padded::<NoPadding>(&mut text)
             .or(Err(LENGTH))?;
         Ok(text)
@@ -134,10 +140,92 @@ impl SharedSecret {
     }
 }
 
-fn public(ours: &SecretKey) -> Result<KeyAgreement, CtapError> {
+pub(super) fn public(ours: &SecretKey) -> Result<KeyAgreement, CtapError> {
     let point = ours.public_key().to_sec1_point(false);
     match (point.x(), point.y()) {
         (Some(x), Some(y)) => Ok(KeyAgreement { x: (*x).into(), y: (*y).into() }),
         _ => Err(IMPOSSIBLE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn unhex(value: &Value) -> Vec<u8> {
+        let text = value.as_str().unwrap();
+        text.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    fn vectors() -> Vec<Value> {
+        serde_json::from_str(include_str!("../../tests/vectors/ctap/pin_protocols.json")).unwrap()
+    }
+
+    fn agreed(vector: &Value) -> (PinUvAuthProtocol, SharedSecret) {
+        let protocol = match vector["protocol"].as_u64() {
+            Some(1) => PinUvAuthProtocol::One,
+            _ => PinUvAuthProtocol::Two,
+        };
+        let ours = SecretKey::from_slice(&unhex(&vector["platform_private"])).unwrap();
+        let coordinate = |name: &str| <[u8; 32]>::try_from(unhex(&vector[name])).unwrap();
+        let expected = KeyAgreement { x: coordinate("platform_x"), y: coordinate("platform_y") };
+        assert_eq!(public(&ours), Ok(expected));
+        let token = KeyAgreement { x: coordinate("token_x"), y: coordinate("token_y") };
+        (protocol, SharedSecret::agree(protocol, &ours, &token).unwrap())
+    }
+
+    #[test]
+    fn both_protocols_agree_with_an_independent_implementation() {
+        assert_eq!(vectors().len(), 2);
+        for vector in vectors() {
+            let (protocol, secret) = agreed(&vector);
+            let iv = unhex(&vector["iv"]).try_into().unwrap();
+            for (what, texts) in vector["encrypt"].as_object().unwrap() {
+                let (plain, cipher) = (unhex(&texts["plain"]), unhex(&texts["cipher"]));
+                let ours = match protocol {
+                    PinUvAuthProtocol::One => secret.encrypt(&plain).unwrap(),
+                    PinUvAuthProtocol::Two => secret.encrypt_with(iv, &plain).unwrap(),
+                };
+                assert_eq!(ours, cipher, "{what}");
+                assert_eq!(*secret.decrypt(&cipher).unwrap(), plain, "{what}");
+            }
+            let salts = unhex(&vector["encrypt"]["two_salts"]["cipher"]);
+            assert_eq!(secret.authenticate(&salts).unwrap(), unhex(&vector["salt_auth"]));
+            let (token, data) = (unhex(&vector["pin_token"]), unhex(&vector["client_data_hash"]));
+            assert_eq!(protocol.authenticate(&token, &data).unwrap(), unhex(&vector["pin_uv_auth_param"]));
+        }
+    }
+
+    #[test]
+    fn points_off_the_curve_are_refused() {
+        let vector = &vectors()[0];
+        let x: [u8; 32] = unhex(&vector["token_x"]).try_into().unwrap();
+        let y: [u8; 32] = unhex(&vector["token_y"]).try_into().unwrap();
+        let mut beside = y;
+        beside[31] ^= 1;
+        for (x, y) in [(x, beside), (y, x), ([0; 32], [0; 32]), ([0xff; 32], [0xff; 32]), (x, [0; 32])] {
+            let refused = SharedSecret::encapsulate(PinUvAuthProtocol::Two, &KeyAgreement { x, y });
+            assert!(matches!(refused, Err(CtapError::Malformed(_))));
+        }
+    }
+
+    #[test]
+    fn every_encryption_under_protocol_two_has_an_iv_of_its_own() {
+        let (_, secret) = agreed(&vectors()[1]);
+        assert_ne!(secret.encrypt(&[1; 32]).unwrap(), secret.encrypt(&[1; 32]).unwrap());
+    }
+
+    #[test]
+    fn ciphertexts_that_are_no_blocks_are_refused() {
+        for vector in vectors() {
+            let (_, secret) = agreed(&vector);
+            for length in (0..100).filter(|length| length % BLOCK != 0) {
+                assert!(secret.decrypt(&vec![0; length]).is_err());
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::wait::{failed, readable};
 use crate::channel::{Channel, ChannelError, Patience};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -69,9 +70,9 @@ impl HidrawChannel {
     /// [`ErrorKind::PermissionDenied`] if udev's rules do not let this user in.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ChannelError> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let node = open(path.as_ref(), flags, Mode::empty()).map_err(|errno| match errno.kind() {
-            ErrorKind::NotFound => ChannelError::Gone,
-            _ => failed(errno),
+        let node = open(path.as_ref(), flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::NOENT => ChannelError::Gone,
+            other => failed(other),
         })?;
         Ok(Self(node))
     }
@@ -97,5 +98,20 @@ impl Channel for HidrawChannel {
             Some(bytes) if length == REPORT => Ok(bytes.to_vec()),
             _ => Err(ChannelError::Io(ErrorKind::InvalidData)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_not_there_is_gone() {
+        assert_eq!(HidrawChannel::open("/dev/hidraw-none").err(), Some(ChannelError::Gone));
+    }
+
+    #[test]
+    fn a_machine_with_any_devices_or_none_can_be_listed() {
+        fido_devices().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Authenticator data (WebAuthn section 6.1), as both replies carry it.
+//! Authenticator data (Web Authentication section 6.1), as both replies carry it.
 
 use super::fixed;
 use crate::ctap::CtapError;
