@@ -24,6 +24,8 @@ fn every_reply_is_decoded_or_refused() {
     for good in ["get_info", "get_info_minimal", "key_agreement", "make_credential", "auth_data_made"] {
         assert!(seen[good] > 0, "{good}");
     }
+    let real = seen.iter().filter(|(name, _)| name.starts_with("virtual_token_"));
+    assert_eq!(real.map(|(name, taken)| assert!(*taken > 0, "{name}")).count(), 5);
     for bad in ["auth_data_id_too_long", "duplicate_key", "duplicate_key_other_length", "indefinite", "deep"]
     {
         assert_eq!(seen[bad], 0, "{bad}");

@@ -104,6 +104,34 @@ impl Channel for HidrawChannel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::Cancel;
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+    use std::time::Instant;
+
+    /// A pair of sockets behaves like hidraw as far as reports go: one for each read and write.
+    #[test]
+    fn a_report_number_goes_out_and_none_comes_in() {
+        let (ours, peer) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let mut channel = HidrawChannel(ours);
+        let patience = Patience { deadline: Instant::now(), cancel: Cancel::new().unwrap() };
+        channel.send(&[7; REPORT]).unwrap();
+        let mut got = [9; 100];
+        assert_eq!(recv(&peer, &mut got[..], RecvFlags::empty()).unwrap().1, REPORT + 1);
+        assert_eq!(got[..3], [0, 7, 7]);
+        for length in [63, 65, 66] {
+            send(&peer, &vec![0; length], SendFlags::empty()).unwrap();
+            assert_eq!(channel.receive(&patience), Err(ChannelError::Io(ErrorKind::InvalidData)));
+        }
+        send(&peer, &[5; REPORT], SendFlags::empty()).unwrap();
+        assert_eq!(channel.receive(&patience), Ok(vec![5; REPORT]));
+        assert_eq!(channel.receive(&patience), Err(ChannelError::TimedOut));
+        patience.cancel.cancel();
+        assert_eq!(channel.receive(&patience), Err(ChannelError::Cancelled));
+        drop(peer);
+        let fresh = Patience { cancel: Cancel::new().unwrap(), ..patience };
+        assert_eq!(channel.receive(&fresh), Err(ChannelError::Gone));
+    }
 
     #[test]
     fn a_node_that_is_not_there_is_gone() {

@@ -4,7 +4,8 @@
     python3 -m venv venv && venv/bin/pip install fido2==2.2.0
     venv/bin/python tests/vectors/ctap/generate.py
 
-The keys and IVs are fixed, so that the output is the same each time.
+The keys and IVs are fixed, so that the output is the same each time. The files virtual_token_* in the corpus
+are not written here: they were recorded from rootseal-virtual-token, with python-fido2 asking.
 """
 import hashlib
 import json
