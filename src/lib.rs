@@ -3,4 +3,5 @@
 //! Each module is a room; `docs/architecture.md` says what lives where and who may use whom.
 
 pub mod channel;
+pub mod otp;
 pub mod secret;
