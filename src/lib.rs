@@ -2,6 +2,7 @@
 //!
 //! Each module is a room; `docs/architecture.md` says what lives where and who may use whom.
 
+pub mod aws;
 pub mod channel;
 pub mod otp;
 pub mod secret;
