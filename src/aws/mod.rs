@@ -2,7 +2,7 @@
 //! replies, and the JSON of `credential_process`.
 //!
 //! No I/O and no clock enter this room: requests leave it signed, replies come in as bytes, times are
-//! arguments. Only the requests in [`request`]'s registry can be signed, and host, path and headers of each
+//! arguments. Only the requests in the registry of `request/mod.rs` can be signed, and host, path and headers of each
 //! are made here from checked types.
 
 mod account;

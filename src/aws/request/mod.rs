@@ -1,5 +1,5 @@
 //! The requests that can be signed: this registry is the allow-list. A further one is a file beside this
-//! one and a line in [`registry`]'s call.
+//! one and a line in the call of `registry!`.
 
 mod form;
 
