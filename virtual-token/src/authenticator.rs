@@ -1,11 +1,7 @@
 //! The authenticator's own thread: it owns the flash, answers one request at a time, and saves the state
 //! before each answer leaves. Dropping the power forgets what is in memory, as with a real token.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    sync::{Arc, mpsc},
-};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use ctaphid_app::{App as _, Command, Error as AppError};
 use fido_authenticator::{Authenticator, Config, Conforming};
@@ -13,7 +9,7 @@ use littlefs2::{
     fs::{Allocation, Filesystem},
     path,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use trussed::{
     ClientImplementation,
     backend::BackendId,
@@ -90,7 +86,7 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// Starts the thread. It ends when the returned sender is dropped.
+/// Starts the thread. It ends when the returned sender is dropped; when it ends otherwise, the sender is closed.
 ///
 /// # Errors
 /// When the state file is damaged or cannot be written: nothing is ever served from such a file.
@@ -98,17 +94,17 @@ pub fn start(
     state: StateFile,
     touch: Arc<Touch>,
     interrupt: &'static InterruptFlag,
-) -> Result<mpsc::Sender<Job>, StartError> {
+) -> Result<mpsc::UnboundedSender<Job>, StartError> {
     let image = state.load()?;
-    let (jobs, queue) = mpsc::channel();
-    let (ready, started) = mpsc::channel();
+    let (jobs, mut queue) = mpsc::unbounded_channel();
+    let (ready, started) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("authenticator".into()).stack_size(STACK_SIZE).spawn(move || {
         let fresh = image.is_none();
         let mut keeper = Keeper { state, flash: image.map_or_else(Flash::erased, Flash::from_image) };
         match keeper.prepare(fresh) {
             Ok(()) => {
                 ready.send(Ok(())).ok();
-                while keeper.power_on(&queue, &touch, interrupt) {}
+                while keeper.power_on(&mut queue, &touch, interrupt) {}
             }
             Err(error) => {
                 ready.send(Err(error)).ok();
@@ -139,7 +135,7 @@ impl Keeper {
     /// Serves until the power goes, `true` when it comes back.
     fn power_on(
         &self,
-        queue: &mpsc::Receiver<Job>,
+        queue: &mut mpsc::UnboundedReceiver<Job>,
         touch: &Arc<Touch>,
         interrupt: &'static InterruptFlag,
     ) -> bool {
@@ -175,7 +171,7 @@ impl Keeper {
         let mut app = Authenticator::new(client, Conforming {}, config);
 
         let mut saved = self.flash.image();
-        while let Ok(job) = queue.recv() {
+        while let Some(job) = queue.blocking_recv() {
             match job {
                 Job::Request { command, message, reply } => {
                     let mut response = Bytes::<RESPONSE_SIZE>::new();

@@ -1,10 +1,11 @@
 //! The virtual token's command line.
 
 use std::{
+    error::Error,
     fs::File,
     io::{self, Write as _},
     os::fd::{FromRawFd as _, OwnedFd, RawFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -61,12 +62,7 @@ struct PortOptions {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let outcome = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(run(options)));
-    match outcome {
+    match start(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -75,9 +71,15 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+fn start(options: Options) -> Result<(), Box<dyn Error>> {
+    // Before this process opens anything, so that the number cannot be one of its own.
+    let ready = options.ready_fd.map(inherited).transpose()?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(options, ready))
+}
+
+async fn run(options: Options, ready: Option<File>) -> Result<(), Box<dyn Error>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let Options { port, state, pin, touch, control, ready_fd, serial, label } = options;
+    let Options { port, state, pin, touch, control, ready_fd: _, serial, label } = options;
     let token = Token::start(StateFile::new(state), touch)?;
     if let Some(pin) = pin {
         first_pin::set(&token, &pin).await?;
@@ -88,11 +90,11 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let served = tokio::spawn(station.run(token.clone(), port));
     let control_socket = control.as_deref().map(ControlSocket::bind).transpose()?;
     hand.make(Move::Plug).await?;
-    if let Some(fd) = ready_fd {
-        say_ready(fd)?;
+    if let Some(mut ready) = ready {
+        ready.write_all(b"READY=1\n")?;
     }
 
-    let control = Control { token, hand: hand.clone(), label, serial };
+    let control = Control { token: token.clone(), hand: hand.clone(), label, serial };
     let controlled = async {
         match &control_socket {
             Some(socket) => socket.run(control).await,
@@ -101,6 +103,7 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     };
     tokio::select! {
         () = controlled => {}
+        () = token.failed() => return Err("the authenticator has failed".into()),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -108,14 +111,13 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     Ok(served.await?)
 }
 
-/// Tells whoever started us that a connection would succeed now.
-fn say_ready(fd: RawFd) -> io::Result<()> {
-    #[expect(
-        unsafe_code,
-        reason = "an inherited descriptor is a bare number, and only its closing tells EOF"
-    )]
-    // SAFETY: called once, before anything else could have been told of the number; what this process opened
-    // itself would be a caller's mistake, and that only shows as a failed write.
+/// Takes over a descriptor that whoever started us left open.
+fn inherited(fd: RawFd) -> io::Result<File> {
+    if !Path::new("/proc/self/fd").join(fd.to_string()).exists() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("file descriptor {fd} is not open")));
+    }
+    #[expect(unsafe_code, reason = "an inherited descriptor is a bare number, and only closing it tells EOF")]
+    // SAFETY: it is open, and nothing in this process has opened or learnt of it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    File::from(fd).write_all(b"READY=1\n")
+    Ok(File::from(fd))
 }

@@ -35,9 +35,12 @@ pub async fn serve(token: Token, wire: Wire, mut plugged: watch::Receiver<()>) {
         _ = plugged.changed() => Ok(()),
     };
     session.abandon().await;
-    match outcome {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(&error),
-        Err(_) | Ok(()) => {}
+    // A client that vanishes is no news.
+    let vanished = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    if let Err(error) =
+        outcome.or_else(|error| if vanished.contains(&error.kind()) { Ok(()) } else { Err(error) })
+    {
+        complain(&error);
     }
 }
 

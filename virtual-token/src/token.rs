@@ -6,13 +6,12 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
-        mpsc,
     },
     time::Duration,
 };
 
 use ctaphid_app::Command;
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use trussed_core::InterruptFlag;
 
 use crate::{
@@ -33,7 +32,7 @@ const TURN: Duration = Duration::from_secs(1);
 /// One token.
 #[derive(Clone)]
 pub struct Token {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::UnboundedSender<Job>,
     interrupt: &'static InterruptFlag,
     touch: Arc<Touch>,
     turn: Arc<Mutex<()>>,
@@ -90,6 +89,11 @@ impl Token {
     pub fn cancel(&self) {
         self.interrupt.interrupt();
         self.touch.wake();
+    }
+
+    /// Returns when the authenticator has failed: nothing will be answered any more.
+    pub async fn failed(&self) {
+        self.jobs.closed().await;
     }
 
     /// Takes the power away and gives it back. To be called while no request is pending.

@@ -87,7 +87,7 @@ impl Touch {
     /// Sleeps until something happened that the authenticator should look at. Its own thread calls this.
     pub fn pause(&self) {
         let mut button = self.button();
-        if button.mode == Mode::Auto {
+        if button.mode == Mode::Auto || button.pressed {
             return;
         }
         let since = *button.waiting_since.get_or_insert_with(Instant::now);
@@ -109,14 +109,16 @@ impl Touch {
     pub fn take(&self) -> bool {
         let mut button = self.button();
         let waited = button.waiting_since.map(|since| since.elapsed());
-        let touched = button.pressed
-            || match (button.mode, waited) {
-                (Mode::Auto, _) => true,
-                (Mode::After(wait), Some(waited)) => waited >= wait,
-                (Mode::After(_) | Mode::Never | Mode::Demand, _) => false,
-            };
-        if touched {
+        let by_itself = match (button.mode, waited) {
+            (Mode::Auto, _) => true,
+            (Mode::After(wait), Some(waited)) => waited >= wait,
+            (Mode::After(_) | Mode::Never | Mode::Demand, _) => false,
+        };
+        if by_itself && !button.pressed {
             button.given = button.given.saturating_add(1);
+        }
+        let touched = by_itself || button.pressed;
+        if touched {
             self.rest(&mut button);
         }
         touched
@@ -128,12 +130,17 @@ impl Touch {
     }
 
     fn rest(&self, button: &mut Button) {
-        button.waiting_since = None;
         button.pressed = false;
+        self.end_wait(button);
+    }
+
+    fn end_wait(&self, button: &mut Button) {
+        button.waiting_since = None;
         self.waiting.send_replace(false);
     }
 
-    /// Touches the token, whatever its mode.
+    /// Touches the token, whatever its mode. It waits no longer when this returns, though its thread has yet
+    /// to see it: so whoever waits for the next wait does not find this one.
     ///
     /// # Errors
     /// When it does not wait for a touch: one given in advance would answer some later question.
@@ -143,6 +150,8 @@ impl Touch {
             return Err("the token does not wait for a touch");
         }
         button.pressed = true;
+        button.given = button.given.saturating_add(1);
+        self.end_wait(&mut button);
         self.changed.notify_all();
         Ok(())
     }
@@ -200,9 +209,12 @@ mod tests {
         assert!(*touch.waiting().borrow());
         assert!(!touch.take());
         touch.press().unwrap();
+        assert!(!*touch.waiting().borrow());
+        assert!(touch.press().is_err(), "this wait is over");
+        touch.pause();
+        assert!(!*touch.waiting().borrow());
         assert!(touch.take());
         assert!(!touch.take());
-        assert!(!*touch.waiting().borrow());
         assert_eq!(touch.given(), 1);
     }
 

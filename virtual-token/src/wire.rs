@@ -57,7 +57,6 @@ impl Wire {
             };
             let bytes = match result {
                 Ok(length) => buffer.get(..length).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(error) => return Err(error),
             };
             match self.kind {
