@@ -196,6 +196,12 @@ impl Link {
         Event::Request(app_command, message)
     }
 
+    /// Nobody wants an answer any more.
+    pub fn reset(&mut self) -> Event {
+        self.state = State::Idle;
+        Event::Abort(Vec::new())
+    }
+
     /// Whether the rest of a message is still to come.
     pub fn is_receiving(&self) -> bool {
         matches!(self.state, State::Receiving { .. })

@@ -11,7 +11,7 @@ use crate::{
     authenticator::Failure,
     hid::{Event, HidError, Link, Report, Status},
     token::{Pending, Token, complain},
-    wire::Wire,
+    wire::{Arrival, Wire},
 };
 
 const KEEPALIVE: Duration = Duration::from_millis(100);
@@ -52,11 +52,14 @@ impl Session {
         let mut last_report = Instant::now();
         loop {
             let event = tokio::select! {
-                report = self.wire.receive() => {
-                    let Some(report) = report? else { return Ok(()) };
-                    last_report = Instant::now();
-                    self.link.take(&report, || self.token.allocate_channel())
-                }
+                arrival = self.wire.receive() => match arrival? {
+                    Arrival::Report(report) => {
+                        last_report = Instant::now();
+                        self.link.take(&report, || self.token.allocate_channel())
+                    }
+                    Arrival::NobodyListens => self.link.reset(),
+                    Arrival::Gone => return Ok(()),
+                },
                 answer = answer(&mut self.pending) => {
                     self.pending = None;
                     Event::Reply(match answer {

@@ -33,6 +33,17 @@ enum Kind {
     Uhid,
 }
 
+/// What came over a wire.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// A report.
+    Report(Report),
+    /// The last program that used the kernel's device has closed it; another may open it later.
+    NobodyListens,
+    /// The client has gone, and the wire with it.
+    Gone,
+}
+
 impl Wire {
     /// Creates a HID device in the kernel; it goes when the value is dropped.
     ///
@@ -44,11 +55,11 @@ impl Wire {
         Ok(wire)
     }
 
-    /// The next report; `None` when the client has gone. May be dropped and called again.
+    /// What comes next. May be dropped and called again.
     ///
     /// # Errors
     /// When the client sends something that is not a report, or the system fails.
-    pub async fn receive(&self) -> io::Result<Option<Report>> {
+    pub async fn receive(&self) -> io::Result<Arrival> {
         let mut buffer = [0; BUFFER];
         loop {
             let mut ready = self.fd.readable().await?;
@@ -60,9 +71,9 @@ impl Wire {
                 Err(error) => return Err(error),
             };
             match self.kind {
-                Kind::Socket if bytes.is_empty() => return Ok(None),
+                Kind::Socket if bytes.is_empty() => return Ok(Arrival::Gone),
                 Kind::Socket => {
-                    return bytes.try_into().map(Some).map_err(|_length| {
+                    return bytes.try_into().map(Arrival::Report).map_err(|_length| {
                         io::Error::new(
                             io::ErrorKind::InvalidData,
                             "a client sent a datagram that is not 64 bytes long",
@@ -70,8 +81,8 @@ impl Wire {
                     });
                 }
                 Kind::Uhid => {
-                    if let Some(report) = uhid::output(bytes) {
-                        return Ok(Some(report));
+                    if let Some(arrival) = uhid::arrival(bytes) {
+                        return Ok(arrival);
                     }
                 }
             }

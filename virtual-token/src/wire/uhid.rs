@@ -4,8 +4,10 @@ use std::{io, os::fd::OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::Arrival;
 use crate::hid::{REPORT_SIZE, Report};
 
+const CLOSE: u32 = 5;
 const OUTPUT: u32 = 6;
 const CREATE2: u32 = 11;
 const INPUT2: u32 = 12;
@@ -64,14 +66,21 @@ pub(super) fn input(report: &Report) -> Vec<u8> {
     event
 }
 
-/// The report in an OUTPUT event; `None` for every other event, none of which needs an answer.
-pub(super) fn output(event: &[u8]) -> Option<Report> {
+/// What an event says to the token; `None` for those that it need not know of. None wants an answer.
+pub(super) fn arrival(event: &[u8]) -> Option<Arrival> {
     let (kind, event) = event.split_first_chunk::<4>()?;
+    match u32::from_ne_bytes(*kind) {
+        OUTPUT => output(event).map(Arrival::Report),
+        CLOSE => Some(Arrival::NobodyListens),
+        _ => None,
+    }
+}
+
+fn output(event: &[u8]) -> Option<Report> {
     let (data, size) = event.split_at_checked(DATA_SIZE)?;
     let size = usize::from(u16::from_ne_bytes(*size.first_chunk()?));
     // A write to hidraw carries the report number first: 0, as there are no numbered reports.
-    let data = data.get(size.saturating_sub(REPORT_SIZE)..size)?;
-    (u32::from_ne_bytes(*kind) == OUTPUT).then(|| data.try_into().ok()).flatten()
+    data.get(size.checked_sub(REPORT_SIZE)?..size)?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -92,10 +101,19 @@ mod tests {
             event[..4].copy_from_slice(&OUTPUT.to_ne_bytes());
             event[4 + first..4 + first + 64].fill(9);
             event[4100..4102].copy_from_slice(&size.to_ne_bytes());
-            assert_eq!(output(&event), Some([9; 64]));
-            event[0] = 4;
-            assert_eq!(output(&event), None);
+            assert_eq!(arrival(&event), Some(Arrival::Report([9; 64])));
+            event[4100..4102].copy_from_slice(&63_u16.to_ne_bytes());
+            assert_eq!(arrival(&event), None);
         }
-        assert_eq!(output(&[]), None);
+        assert_eq!(arrival(&OUTPUT.to_ne_bytes()), None);
+        assert_eq!(arrival(&[]), None);
+    }
+
+    #[test]
+    fn of_the_other_events_only_close_matters() {
+        for kind in (0..16).filter(|kind| *kind != OUTPUT) {
+            let told = (kind == CLOSE).then_some(Arrival::NobodyListens);
+            assert_eq!(arrival(&[kind.to_ne_bytes().as_slice(), &[0; 4372]].concat()), told, "{kind}");
+        }
     }
 }
