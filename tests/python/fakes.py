@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FAKE_AWS = ROOT / "tests" / "fake_aws"
 sys.path.insert(0, str(FAKE_AWS))
 
-import totp  # noqa: E402  (the fake's own; sibling of server.py)
+import totp  # the fake's own, beside server.py
 
 ACCOUNT = "111122223333"
 MFA_SERIAL = f"arn:aws:iam::{ACCOUNT}:mfa/root-account-mfa-device"
