@@ -20,8 +20,10 @@ for name in "${!AWS_@}" "${!ROOTSEAL_@}"; do unset "$name"; done
 export AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true AWS_PAGER=''
 export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 
-# A short path: a socket's may have 107 bytes.
-D=$(mktemp -d /tmp/rootseal-demo.XXXXXX)
+# A socket's path may have 107 bytes, so a long TMPDIR will not do.
+base=${TMPDIR:-/tmp}
+((${#base} <= 60)) || base=/tmp
+D=$(mktemp -d "$base/rootseal-demo.XXXXXX")
 pids=()
 finish() {
   local status=$?
@@ -49,7 +51,7 @@ fi
 show() {
   local word line=''
   for word in "$@"; do
-    word=${word//"$D"/'$D'}
+    word=${word//"$D"/\$D}
     [[ $word == *[[:space:]]* ]] && word="\"$word\""
     line+=" $word"
   done
@@ -58,7 +60,7 @@ show() {
 explain() { printf '\n%s\n' "$*"; }
 
 # Long secrets are cut on the screen: a habit to keep, even for invented ones.
-shorten() { sed -E 's/("(SecretAccessKey|SessionToken)": *"[^"]{4})[^"]*"/\1…"/'; }
+shorten() { sed -E 's/("(SecretAccessKey|SessionToken)": *"[^"]{4})[^"]*"/\1…"/g'; }
 run() {
   show "$@"
   "$@" | shorten
@@ -81,7 +83,8 @@ start() {
 random_letters() { head -c "$1" /dev/urandom | base32 -w0; }
 
 printf '%srootseal: a root key goes behind a security token%s\n' "$bold" "$plain"
-printf '%sEverything is invented: the AWS account, its keys, the token. $D is %s.%s\n' "$dim" "$D" "$plain"
+printf '%sEverything is invented: the AWS account, its keys, the token. %s is %s.%s\n' \
+  "$dim" "\$D" "$D" "$plain"
 
 explain 'AWS gives you three things for its root user: an access key (rootkey.csv), a QR code with the
 seed of the six-digit MFA codes, and a warning to guard both. Here they are, made up on the spot.'
@@ -90,14 +93,14 @@ secret=$(head -c 30 /dev/urandom | base64 -w0)
 seed=$(random_letters 40)
 printf 'Access key ID,Secret access key\r\n%s,%s\r\n' "$key_id" "$secret" >"$D/rootkey.csv"
 printf 'otpauth://totp/root-account-mfa-device@111122223333?secret=%s\n' "$seed" >"$D/uri"
-printf '%s' "$secret" >"$D/aws.secret"
-printf '%s' "$seed" >"$D/aws.seed"
 printf '123456' >"$D/pin"
-show ls '$D'
+show ls "$D"
 ls "$D"
 
 explain 'In place of AWS: a server on this machine, as strict as the real one. It checks every signature
 and takes each MFA code once.'
+printf '%s' "$secret" >"$D/aws.secret"
+printf '%s' "$seed" >"$D/aws.seed"
 start aws python3 tests/fake_aws/server.py --account 111122223333 --access-key-id "$key_id" \
   --secret-file "$D/aws.secret" --totp-seed-file "$D/aws.seed" --log "$D/aws.requests"
 aws_url=${ready#READY=1 }

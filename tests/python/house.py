@@ -79,7 +79,9 @@ class VirtualToken:
 class House:
     """The directory and all that runs in it."""
 
-    def __init__(self, aws: str = "fake", fake_options: tuple[str, ...] = (), touch: str = "auto"):
+    def __init__(
+        self, aws: str = "fake", fake_options: tuple[str, ...] = (), touch: str = "auto"
+    ):
         self.dir = Path(tempfile.mkdtemp(prefix="rootseal-house-", dir="/tmp"))
         self.data = self.dir / "data"
         self.vault = self.data / "vault.rseal"
@@ -120,7 +122,9 @@ class House:
         (self.dir / "rootseald.toml").write_text(
             f"[tokens]\nhid_sockets = {sockets}\n[aws]\nallowed_endpoints = {endpoints}\n"
         )
-        self._daemon, _ = spawn(self.daemon_argv(), self.dir, "rootseald", env=self.environment())
+        self._daemon, _ = spawn(
+            self.daemon_argv(), self.dir, "rootseald", env=self.environment()
+        )
 
     def stop_daemon(self, how: int = signal.SIGTERM) -> None:
         if self._daemon is not None:
@@ -171,7 +175,9 @@ class House:
         """The client without a terminal, to its end."""
         return self.execute(self._argv(args, pin), stdin=stdin, **env)
 
-    def execute(self, argv: list, stdin: bytes = b"", pass_fds: tuple = (), **env: str) -> Result:
+    def execute(
+        self, argv: list, stdin: bytes = b"", pass_fds: tuple = (), **env: str
+    ) -> Result:
         """Any program in the client's environment, without a terminal."""
         done = subprocess.run(
             [str(part) for part in argv],
@@ -225,7 +231,9 @@ class House:
         result = self.run("status", "--json")
         if result.code != 0:
             raise AssertionError(f"status: {result}")
-        found = re.search(r'"(absent|locked|unlocked|damaged)"', json.dumps(json.loads(result.out)))
+        found = re.search(
+            r'"(absent|locked|unlocked|damaged)"', json.dumps(json.loads(result.out))
+        )
         if found is None:
             raise AssertionError(f"status names no state: {result.out}")
         return found[1]

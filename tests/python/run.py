@@ -35,7 +35,9 @@ def counts(output: str, status: int) -> tuple[int, int, int]:
     verdict = output[ran.end() :]
     number = {
         word: int(count)
-        for word, count in re.findall(r"(failures|errors|unexpected successes|skipped)=(\d+)", verdict)
+        for word, count in re.findall(
+            r"(failures|errors|unexpected successes|skipped)=(\d+)", verdict
+        )
     }
     skipped = number.pop("skipped", 0)
     failed = sum(number.values())
@@ -66,7 +68,7 @@ def main() -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for path, output, status in pool.map(run, chosen):
             result = counts(output, status)
-            total = [a + b for a, b in zip(total, result)]
+            total = [a + b for a, b in zip(total, result, strict=True)]
             print(f"{path.stem}: {'ok' if status == 0 else 'FAILED'} ({result[0]} passed)")
             if status != 0 or result[2]:
                 print(output, flush=True)

@@ -135,7 +135,6 @@ class Codes(FakeAwsCase):
         for code in ("12", "abcdef"):
             self.assert_refused(400, "ValidationError", "tokenCode", self.session, code)
 
-
     def test_the_vectors_of_rfc_6238(self):
         for seconds, code in ((59, "287082"), (1111111109, "081804"), (20000000000, "353130")):
             self.assertEqual(totp.code(b"12345678901234567890", seconds // 30), code)

@@ -74,7 +74,9 @@ class Transcript:
         self.assertEqual(house.state(), "unlocked")
         house.must("lock")
         self.assertEqual(house.state(), "locked")
-        self.assert_refused(house.run("credentials", "prod-root"), 4, "lock|PIN|prompt|terminal")
+        self.assert_refused(
+            house.run("credentials", "prod-root"), 4, "lock|PIN|prompt|terminal"
+        )
         refused = house.execute(
             ["aws", "--endpoint-url", house.endpoint, "sts", "get-caller-identity"],
             AWS_CONFIG_FILE=config,
@@ -118,7 +120,9 @@ class Cached(HouseCase):
         first = self.house.must("credentials", "prod-root", pin=PIN)
         self.house.token.tell("unplug")
         self.house.aws.stop()
-        self.assertEqual(json.loads(self.house.must("credentials", "prod-root")), json.loads(first))
+        self.assertEqual(
+            json.loads(self.house.must("credentials", "prod-root")), json.loads(first)
+        )
 
     def test_after_a_restart_the_vault_is_there_and_locked(self):
         self.house.restart_daemon()
@@ -159,7 +163,7 @@ class WaysIn(HouseCase):
     def test_the_new_csv_with_every_oddity_and_a_qr_picture(self):
         root = self.house.root
         odd = (
-            "\ufeff\"Access key ID\",\"Secret access key\"\r\n"
+            '\ufeff"Access key ID","Secret access key"\r\n'
             f'"{root.access_key_id}","{root.secret}"\r\n\r\n'
         )
         self.house.must("key", "import", "prod", self.house.file("k.csv", odd), pin=PIN)
