@@ -7,6 +7,7 @@ pub mod aws;
 pub mod channel;
 pub mod crypto;
 pub mod ctap;
+pub mod daemon;
 pub mod dbus;
 pub mod otp;
 pub mod secret;

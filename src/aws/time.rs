@@ -5,7 +5,10 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
 /// RFC 3339 in UTC, in whole seconds: `2026-11-24T01:22:03Z`.
-pub(super) fn rfc3339(unix_seconds: u64) -> Result<String, Error> {
+///
+/// # Errors
+/// [`Error::Time`] beyond the year 9999.
+pub fn rfc3339(unix_seconds: u64) -> Result<String, Error> {
     let seconds = i64::try_from(unix_seconds).map_err(|_beyond_i64| Error::Time)?;
     DateTime::from_secs(seconds).fmt(Format::DateTime).map_err(|_beyond_year_9999| Error::Time)
 }

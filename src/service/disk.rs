@@ -56,6 +56,11 @@ impl Disk {
         self.run(|desk| desk.store.load()).await?.map_err(Error::Store)
     }
 
+    /// Reads the machine's memory.
+    pub(super) async fn load_state(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.run(|desk| desk.store.load_state()).await?.map_err(Error::Store)
+    }
+
     /// Writes the machine's memory; returns when it is on the disk.
     pub(super) async fn save_state(&self, bytes: Vec<u8>) -> Result<(), Error> {
         self.run(move |desk| desk.store.save_state(&bytes)).await?.map_err(Error::Store)

@@ -3,7 +3,6 @@
 use crate::audit::AuditError;
 use crate::store::StoreError;
 use crate::token::TokenError;
-use crate::vault::VaultError;
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +84,7 @@ pub enum Error {
     #[error("the token failed: {0}")]
     Token(#[source] TokenError),
     /// The disk refused.
-    #[error("{0}")]
+    #[error("{}", in_full(.0))]
     Store(#[source] StoreError),
     /// Nothing a user can mend.
     #[error("{0}")]
@@ -152,6 +151,18 @@ impl std::fmt::Display for Tries {
             tries => write!(formatter, "{tries} tries"),
         }
     }
+}
+
+/// An error with its causes, in one sentence.
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 impl From<TokenError> for Error {

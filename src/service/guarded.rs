@@ -58,14 +58,22 @@ pub(super) struct Done<G: Guarded> {
     pub(super) saving: Option<OwnedMutexGuard<()>>,
 }
 
-/// Who wants it.
+/// Who wants it, and how to reach the people behind them.
 #[derive(Clone, Copy)]
-pub(super) struct Who<'a> {
+pub struct Who<'a> {
     pub(super) caller: &'a Caller,
     pub(super) prompter: &'a dyn Prompter,
+    /// The token that they named.
     pub(super) token: Option<&'a str>,
     /// Others that wait for the same and are named in the prompt.
     pub(super) others: &'a (dyn Fn() -> Vec<String> + Send + Sync),
+}
+
+impl<'a> Who<'a> {
+    /// A caller that waits alone.
+    pub fn new(caller: &'a Caller, prompter: &'a dyn Prompter, token: Option<&'a str>) -> Self {
+        Self { caller, prompter, token, others: &Vec::new }
+    }
 }
 
 impl Service {
@@ -118,9 +126,7 @@ impl Service {
             self.wait_for_fresh_step(seed, who.prompter).await?;
         }
         let (header, _) = self.keeper.run(|house| house.header()).await?;
-        let asker =
-            Asker { caller: who.caller, prompter: who.prompter, purpose: &purpose, token: who.token, others: who.others };
-        let keys = self.open_locks(&asker, header, Wanted { unlock: shown.is_none(), guard: true }).await?;
+        let keys = self.open_locks(&Asker { who, purpose: &purpose }, header, Wanted { unlock: shown.is_none(), guard: true }).await?;
         let saving = if G::SAVES { Some(Arc::clone(&self.saving).lock_owned().await) } else { None };
         if let Some(key) = keys.unlock {
             let unlock = Purpose::new("unlock", "unlock the vault");

@@ -1,11 +1,11 @@
 //! From a locked vault to its keys: find the token, say why, ask for PIN and touch, derive, open the keyslot.
 
-use super::caller::Caller;
 use super::error::{Error, Tries};
+use super::guarded::Who;
 use super::purpose::Purpose;
 use super::{Service, problem::vault_error};
 use crate::secret::{GuardKey, Pin, UnlockKey};
-use crate::token::prompter::{Ask, Prompter, Refusal};
+use crate::token::prompter::{Ask, Refusal};
 use crate::token::registry::Present;
 use crate::token::{Derived, PinPurpose, TokenError, Wanted, binding_needs_pin};
 use crate::vault::{Header, Keyslot, SlotId};
@@ -23,14 +23,10 @@ pub(super) struct Keys {
     pub(super) token: String,
 }
 
-/// Who asks, what for, how to reach them, and which token they named.
+/// Who asks, and what for.
 pub(super) struct Asker<'a> {
-    pub(super) caller: &'a Caller,
-    pub(super) prompter: &'a dyn Prompter,
+    pub(super) who: Who<'a>,
     pub(super) purpose: &'a Purpose,
-    pub(super) token: Option<&'a str>,
-    /// Others that wait for the same and are named in the prompt.
-    pub(super) others: &'a (dyn Fn() -> Vec<String> + Send + Sync),
 }
 
 /// A connected token and the keyslot that is its own.
@@ -42,15 +38,15 @@ struct Match {
 impl Service {
     /// Opens the locks that are wanted with one PIN and one touch. One prompt at a time: the caller holds the turn.
     pub(super) async fn open_locks(&self, asker: &Asker<'_>, header: Header, wanted: Wanted) -> Result<Keys, Error> {
-        if !asker.prompter.available() {
+        if !asker.who.prompter.available() {
             return Err(Error::NoPrompt);
         }
-        let Match { token, slot } = self.find_token(asker.token, &header).await?;
+        let Match { token, slot } = self.find_token(asker.who.token, &header).await?;
         let slot = header.keyslot(slot).ok_or(Error::Failed("the keyslot is gone"))?;
         let label = format!("{} ({})", slot.label(), name(&token));
         let result = self.ask_token(asker, &token, &label, slot, wanted).await;
         release(&token).await;
-        asker.prompter.done().await.unwrap_or(());
+        asker.who.prompter.done().await.unwrap_or(());
         let derived = result?;
         let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
         let guard = derived.guard.map(|secret| slot.guard_key(&header, &secret)).transpose();
@@ -97,7 +93,7 @@ impl Service {
                 return Err(Error::PinBlocked);
             }
             let ask = self.ask(asker, token, label, "PIN of");
-            let pin = tokio::time::timeout(PATIENCE, asker.prompter.pin(ask, tries, failed)).await;
+            let pin = tokio::time::timeout(PATIENCE, asker.who.prompter.pin(ask, tries, failed)).await;
             let pin = match pin {
                 Ok(Ok(pin)) => pin,
                 Ok(Err(Refusal::Refused)) if failed => return Err(Error::PinInvalid(Tries(tries))),
@@ -116,7 +112,7 @@ impl Service {
 
     pub(super) async fn announce_touch(&self, asker: &Asker<'_>, token: &Present, label: &str) -> Result<(), Error> {
         let ask = self.ask(asker, token, label, "Touch");
-        match tokio::time::timeout(PATIENCE, asker.prompter.touch(ask)).await {
+        match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Refusal::Refused)) => Err(Error::Cancelled),
             Ok(Err(Refusal::NoSurface)) => Err(Error::NoPrompt),
@@ -126,7 +122,7 @@ impl Service {
 
     fn ask(&self, asker: &Asker<'_>, token: &Present, label: &str, verb: &str) -> Ask {
         let clock = self.clock.jump().map(|jump| self.clock_warning(jump));
-        let why = asker.purpose.text(asker.caller, &(asker.others)(), clock.as_deref());
+        let why = asker.purpose.text(asker.who.caller, &(asker.who.others)(), clock.as_deref());
         Ask {
             token: token.id.clone(),
             label: label.to_owned(),

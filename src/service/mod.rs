@@ -25,12 +25,13 @@ mod vaults;
 pub use accounts::{AccountInfo, NewAccount, NewProfile, ProfileInfo};
 pub use codes::CodeRequest;
 pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};
-pub use error::{Error, Tries};
+pub use error::{Error, Tries, in_full};
+pub use guarded::Who;
 pub use items::{NewTotp, SeedForm, TotpAdded};
 pub use status::{KeyslotInfo, TokenInfo, VaultInfo, VaultState};
 pub use vaults::NewVaultOptions;
 
-use crate::store::{Keep, Store};
+use crate::store::{Keep, Store, StoreError};
 use crate::token::registry::{Look, Registry};
 use clock::{Clock, Watch};
 use credentials::Pending;
@@ -147,7 +148,13 @@ impl Service {
         let service = Arc::clone(self);
         let saved = tokio::spawn(async move {
             let keep = if staged.rekeyed() { Keep::Nothing } else { Keep::Previous };
-            service.disk.save_vault(staged.bytes().to_vec(), keep).await?;
+            if let Err(error) = service.disk.save_vault(staged.bytes().to_vec(), keep).await {
+                if matches!(error, Error::Store(StoreError::InDoubt(_) | StoreError::Changed)) {
+                    // What is open is not what is on the disk: only a new unlock can tell.
+                    service.lock().await?;
+                }
+                return Err(error);
+            }
             service.keeper.run(move |house| house.accept(staged)).await?;
             service.remember().await?;
             drop(turn);

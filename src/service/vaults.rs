@@ -66,8 +66,7 @@ impl Service {
             return Err(Error::TokenChoice(list(present.iter())));
         }
         let token = present.pop().ok_or(Error::NoToken)?;
-        let asker =
-            Asker { caller: who.caller, prompter: who.prompter, purpose, token: who.token, others: who.others };
+        let asker = Asker { who, purpose };
         let enrolled = self.enrol(&asker, &token).await;
         release(&token).await;
         who.prompter.done().await.unwrap_or(());
@@ -150,8 +149,7 @@ impl Service {
         if open {
             return Ok(());
         }
-        let asker =
-            Asker { caller: who.caller, prompter: who.prompter, purpose, token: who.token, others: who.others };
+        let asker = Asker { who, purpose };
         let keys = self.open_locks(&asker, header, Wanted { unlock: true, guard: false }).await?;
         let key = keys.unlock.ok_or(Error::Failed("the token gave no unlock key"))?;
         self.record(who.caller, purpose, Some(&keys.token)).await?;

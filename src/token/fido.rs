@@ -188,7 +188,7 @@ impl Binding {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut from = Decoder::new(bytes);
-        let mut key = |from: &mut Decoder<'_>, expected: u8| (from.u8().ok()? == expected).then_some(());
+        let key = |from: &mut Decoder<'_>, expected: u8| (from.u8().ok()? == expected).then_some(());
         (from.map().ok()? == Some(5)).then_some(())?;
         key(&mut from, 0)?;
         let credential_id = from.bytes().ok().filter(|id| (1..=1024).contains(&id.len()))?.to_vec();

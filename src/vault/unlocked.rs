@@ -44,6 +44,14 @@ impl UnlockedVault {
         LockedVault { image: self.image, manifest_version: self.manifest_version }
     }
 
+    /// Verifies another copy of this vault, read anew from the disk, with the key of this one.
+    ///
+    /// # Errors
+    /// [`VaultError::Damaged`] naming the part.
+    pub fn verify(&self, other: &LockedVault) -> Result<(), VaultError> {
+        other.image.open(&self.key).map(drop)
+    }
+
     /// Opens a record of class open.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ impl Guarded for Sign {
         let (code, _valid_until) = spend(plan.seed, &seed, tools)?;
         let request = Request::GetSessionToken(GetSessionToken::new(plan.duration, serial, code)?);
         let now = tools.clock.now();
-        let signer = Signer::derive(&id, secret, plan.endpoint.signing_region(), request.service(), now)?;
+        let signer = Signer::derive(id, secret, request.service(), plan.endpoint.signing_region(), now)?;
         Ok(signer.sign(&request, &plan.endpoint, now)?)
     }
 }
