@@ -18,8 +18,8 @@ const QUIET: usize = 16;
 /// Pictures with sides below this are enlarged: a module of a single pixel is too small to be found.
 const SMALL: usize = 256;
 const ENLARGE: usize = 4;
-/// Pictures are reduced until no side is above this: the search takes time that grows much faster than the
-/// number of pixels, and noise in full size would keep it busy for minutes.
+/// Pictures are reduced until no side is above this: the search copies the picture for each group of
+/// patterns that might be a code. It makes the worst case rarer and does not bound it.
 const LARGE: usize = 1600;
 
 /// Finds the one QR code in a PNG file and returns its text, an `otpauth://` URI, for
@@ -29,7 +29,8 @@ const LARGE: usize = 1600;
 /// [`OtpError`], when the file is no PNG, too large or damaged, and when it holds no readable QR code,
 /// several, or one with something else in it.
 ///
-/// Takes up to a few seconds of computing for a picture made to be hard: call it where nobody else waits.
+/// A picture made to be hard, or plain noise of 4096 by 4096 pixels, can take a minute of computing: call
+/// it where nobody else waits, and where it can be stopped.
 pub fn read_png(file: &[u8]) -> Result<Base32Seed, OtpError> {
     let picture = Picture::decode(file)?;
     let found = match find(&picture, false) {
