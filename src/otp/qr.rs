@@ -18,6 +18,9 @@ const QUIET: usize = 16;
 /// Pictures with sides below this are enlarged: a module of a single pixel is too small to be found.
 const SMALL: usize = 256;
 const ENLARGE: usize = 4;
+/// Pictures are reduced until no side is above this: the search copies the picture for each group of
+/// patterns that might be a code. It makes the worst case rarer and does not bound it.
+const LARGE: usize = 1600;
 
 /// Finds the one QR code in a PNG file and returns its text, an `otpauth://` URI, for
 /// [`super::Enrolment::from_uri`].
@@ -25,6 +28,9 @@ const ENLARGE: usize = 4;
 /// # Errors
 /// [`OtpError`], when the file is no PNG, too large or damaged, and when it holds no readable QR code,
 /// several, or one with something else in it.
+///
+/// A picture made to be hard, or plain noise of 4096 by 4096 pixels, can take a minute of computing: call
+/// it where nobody else waits, and where it can be stopped.
 pub fn read_png(file: &[u8]) -> Result<Base32Seed, OtpError> {
     let picture = Picture::decode(file)?;
     let found = match find(&picture, false) {
@@ -45,12 +51,16 @@ pub fn read_png(file: &[u8]) -> Result<Base32Seed, OtpError> {
 }
 
 fn find(picture: &Picture, inverted: bool) -> Result<Zeroizing<Vec<u8>>, OtpError> {
-    let scale = if picture.width.max(picture.height) < SMALL { ENLARGE } else { 1 };
-    let side = |length: usize| length.saturating_mul(scale).saturating_add(QUIET.saturating_mul(2));
+    let longest = picture.width.max(picture.height);
+    let (enlarge, reduce) = (if longest < SMALL { ENLARGE } else { 1 }, longest.div_ceil(LARGE).max(1));
+    let side = |length: usize| {
+        let length = length.checked_div(reduce).unwrap_or(length);
+        length.saturating_mul(enlarge).saturating_add(QUIET.saturating_mul(2))
+    };
     let mut prepared =
         rqrr::PreparedImage::prepare_from_greyscale(side(picture.width), side(picture.height), |x, y| {
-            let inside = |at: usize| at.checked_sub(QUIET).and_then(|at| at.checked_div(scale));
-            let grey = inside(x).zip(inside(y)).and_then(|(x, y)| picture.grey(x, y));
+            let inside = |at: usize| at.checked_sub(QUIET).and_then(|at| at.checked_div(enlarge));
+            let grey = inside(x).zip(inside(y)).and_then(|(x, y)| picture.mean(x, y, reduce));
             grey.map_or(u8::MAX, |grey| if inverted { !grey } else { grey })
         });
     let grids = prepared.detect_grids();
@@ -105,6 +115,18 @@ impl Picture {
             return Err(OtpError::PictureTooLarge);
         };
         Ok(Self { width, height, pixels, channels })
+    }
+
+    /// The mean brightness of the square of `side` pixels that is the (x, y)th of its kind.
+    fn mean(&self, x: usize, y: usize, side: usize) -> Option<u8> {
+        let (left, top) = (x.checked_mul(side)?, y.checked_mul(side)?);
+        let mut sum = 0_usize;
+        for y in top..top.checked_add(side)? {
+            for x in left..left.checked_add(side)? {
+                sum = sum.checked_add(usize::from(self.grey(x, y)?))?;
+            }
+        }
+        u8::try_from(sum.checked_div(side.checked_mul(side)?)?).ok()
     }
 
     /// The brightness of a pixel on white paper.

@@ -113,6 +113,14 @@ fn tight_tiny_and_dark_codes_are_read() {
             assert_eq!(text(&black_on_white(&code(URI, scale, quiet))).unwrap(), URI, "{scale} {quiet}");
         }
     }
+    // A small code on a large screen, as in a screenshot of the console.
+    let small = code(URI, 6, 4);
+    let mut screen = Bitmap { width: 2400, ink: vec![false; 2400 * 600] };
+    for (at, ink) in small.ink.iter().enumerate() {
+        screen.ink[(at / small.width + 91) * 2400 + at % small.width + 1001] = *ink;
+    }
+    assert_eq!(text(&black_on_white(&screen)).unwrap(), URI);
+
     let light_on_dark = |ink| if ink { vec![200, 210, 220] } else { vec![20, 20, 30] };
     let file = png(&code(URI, 5, 4), ColorType::Rgb, BitDepth::Eight, light_on_dark);
     assert_eq!(text(&file).unwrap(), URI);
