@@ -234,11 +234,13 @@ def test_wrong_pin_costs_a_try():
             refused(CtapError.ERR.PIN_AUTH_BLOCKED, pin.get_pin_token, "wrong")
             refused(CtapError.ERR.PIN_AUTH_BLOCKED, pin.get_pin_token, PIN)
             assert token.say("unplug") == token.say("plug") == "ok"
-            assert ClientPin(token.ctap()).get_pin_retries()[0] == 5, "counted, and kept without power"
+            pin = ClientPin(token.ctap())
+            assert pin.get_pin_retries()[0] == 5, "counted, and kept without power"
+            refused(CtapError.ERR.PIN_INVALID, pin.get_pin_token, "wrong")
             token.stop(signal.SIGKILL)
         with running("--pin", "ignored, as there is one", directory=directory) as token:
             pin = ClientPin(token.ctap())
-            assert pin.get_pin_retries()[0] == 5
+            assert pin.get_pin_retries()[0] == 4
             assert pin.get_pin_token(PIN) and pin.get_pin_retries()[0] == 8
 
 
@@ -290,14 +292,14 @@ def test_a_client_that_vanishes_blocks_nobody():
     with running("--touch", "never") as token:
         gone = token.ctap()
         with waiting_for_touch(token, create, gone):
-            bystander = SocketConnection(token.path)
             gone.device._connection.socket.shutdown(socket.SHUT_RDWR)
-        assert token.say("mode auto") == "ok"
         half = token.device()
+        assert half._do_call(0x10, b"\x04", threading.Event(), None)[0] == 0, "getInfo has its turn"
+        assert token.status()["waiting"] is False and token.status()["touches"] == 0
+        assert token.say("mode auto") == "ok"
         half._connection.write_packet(struct.pack(">IBH", half._channel_id, 0x90, 1024).ljust(64, b"\0"))
         half.close()
         create(token.ctap())
-        bystander.close()
 
 
 def test_one_client_at_a_time():
