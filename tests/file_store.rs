@@ -1,4 +1,5 @@
 //! The file store on a real directory.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use rootseal::store::{FileStore, Keep, Store, StoreError};
 use std::fs;

@@ -2,6 +2,12 @@
 //!
 //! The test runs itself under `strace` as a child that saves once: a clean run counts the calls, then each
 //! is made to fail, or the child is killed as it enters it. The old or the new vault must read afterwards.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 use rootseal::store::{FileStore, Keep, Store};
 use std::collections::BTreeMap;

@@ -92,4 +92,20 @@ mod tests {
         damaged[1119] ^= 1;
         assert_eq!(open(&seed, &damaged, b"info", &sealed).unwrap_err(), CryptoError::NotAuthentic);
     }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
+    }
+
+    /// Sealed by another implementation (see the file).
+    #[test]
+    fn opens_what_another_implementation_sealed() {
+        let text = include_str!("../../tests/vectors/hpke/xwing.json");
+        let vector: serde_json::Value = serde_json::from_str(text).unwrap();
+        let field = |name: &str| unhex(vector[name].as_str().unwrap());
+        let seed = SlotKey::copy_from(&field("seed"));
+        assert_eq!(public_key(&seed).unwrap(), field("public key"));
+        let opened = open(&seed, &field("encapsulated key"), &field("info"), &field("ciphertext")).unwrap();
+        assert_eq!(*opened, field("plaintext"));
+    }
 }

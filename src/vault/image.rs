@@ -48,7 +48,11 @@ impl Image {
             return Err(prefix());
         }
         let encoded = rest.get(..length).ok_or(VaultError::Damaged(Part::Length))?;
-        let header = Header::decode(encoded).map_err(|_malformed| VaultError::Damaged(Part::Header))??;
+        let header = match Header::decode(encoded) {
+            Ok(Ok(header)) => header,
+            Ok(Err(unsupported @ VaultError::Unsupported(_))) => return Err(unsupported),
+            Ok(Err(_)) | Err(_) => return Err(VaultError::Damaged(Part::Header)),
+        };
         header.validate().map_err(|_rule| VaultError::Damaged(Part::Header))?;
         // One encoding for one header: what the reader let pass is exactly what we would have written.
         if header.encode() != encoded {
@@ -138,6 +142,11 @@ impl Image {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    #[cfg(test)]
+    pub(super) fn byte_mut(&mut self, position: usize) -> &mut u8 {
+        &mut self.bytes[position]
     }
 
     pub(super) const fn header(&self) -> &Header {

@@ -112,7 +112,7 @@ impl Manifest {
         if same_records { Ok(()) } else { damaged(Part::Index) }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let capacity = self.records.len().saturating_mul(64).saturating_add(4096);
         let mut writer = Writer::with_capacity(capacity);
         writer.map(7).uint(0).bytes(self.vault.as_bytes()).uint(1).uint(self.version);
@@ -133,7 +133,7 @@ impl Manifest {
         writer.into_bytes()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         Reader::whole(bytes, |reader| {
             let mut fields = reader.map()?;
             let manifest = Self {
@@ -188,4 +188,24 @@ fn aad(header: &Header) -> Vec<u8> {
 
 const fn vault_bytes(header: &Header) -> &[u8] {
     header.vault.as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{TOKEN, sample};
+    use super::*;
+
+    /// A holder of the unlock key alone writes 1 where the manifest says 2.
+    #[test]
+    fn thresholds_are_the_manifests() {
+        let vault = sample();
+        let key = TOKEN.guard_key(vault.header()).unwrap();
+        let open = |section: &[u8]| Manifest::open(&key, vault.header(), vault.index(), section);
+        let honest = open(vault.image.manifest()).unwrap();
+        for thresholds in [(1, 2), (2, 2)] {
+            let manifest = Manifest { thresholds, ..honest.clone() };
+            let section = manifest.seal(&key, vault.header()).unwrap();
+            assert_eq!(open(&section).map(|_| ()), Err(VaultError::Damaged(Part::Header)));
+        }
+    }
 }

@@ -1,5 +1,10 @@
 //! The room as its users see it.
 
+mod attacks;
+mod canonical;
+mod changes;
+mod damage;
+
 use super::*;
 use crate::secret::{GuardKey, LongTermKey, TokenSecret, TotpSeed, UnlockKey};
 
