@@ -10,7 +10,7 @@ use crate::vault::AccountRef;
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
-use zbus::zvariant::{OwnedFd, OwnedObjectPath, OwnedValue};
+use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant};
 use zbus::{Connection, fdo, interface};
 
 pub(super) struct Account {
@@ -49,7 +49,7 @@ impl Account {
 impl Account {
     async fn import_access_key(
         &self,
-        options: HashMap<String, OwnedValue>,
+        options: HashMap<String, OwnedVariant>,
         input: OwnedFd,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
@@ -66,7 +66,7 @@ impl Account {
 
     async fn add_totp(
         &self,
-        options: HashMap<String, OwnedValue>,
+        options: HashMap<String, OwnedVariant>,
         input: OwnedFd,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
@@ -92,7 +92,7 @@ impl Account {
 
     async fn get_totp(
         &self,
-        options: HashMap<String, OwnedValue>,
+        options: HashMap<String, OwnedVariant>,
         out: OwnedFd,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 use zbus::Connection;
-use zbus::zvariant::{OwnedFd, OwnedObjectPath, Value};
+use zbus::{OwnedFd, OwnedObjectPath, Variant};
 use zeroize::Zeroizing;
 
 /// The longest PIN that a token takes has 63 bytes (CTAP 2.1 section 6.5.1).
@@ -87,7 +87,7 @@ pub(super) struct AgentPrompter {
     open: AtomicBool,
 }
 
-type Dict<'a> = HashMap<&'static str, Value<'a>>;
+type Dict<'a> = HashMap<&'static str, Variant<'a>>;
 
 impl AgentPrompter {
     pub(super) fn new(agents: Arc<Agents>, caller: Caller, home: Peer) -> Self {
@@ -96,10 +96,10 @@ impl AgentPrompter {
 
     fn dict<'a>(ask: &'a Ask) -> Dict<'a> {
         HashMap::from([
-            ("token", Value::from(ask.token.as_str())),
-            ("label", Value::from(ask.label.as_str())),
-            ("text", Value::from(ask.text.as_str())),
-            ("deadline", Value::from(ask.deadline)),
+            ("token", Variant::from(ask.token.as_str())),
+            ("label", Variant::from(ask.label.as_str())),
+            ("text", Variant::from(ask.text.as_str())),
+            ("deadline", Variant::from(ask.deadline)),
         ])
     }
 
@@ -108,11 +108,11 @@ impl AgentPrompter {
         self.open.store(true, Ordering::Relaxed);
         let caller = self.caller.to_string();
         let body: Dict<'_> = HashMap::from([
-            ("kind", Value::from(kind)),
-            ("text", Value::from(text)),
-            ("token", Value::from(token)),
-            ("caller", Value::from(caller.as_str())),
-            ("deadline", Value::from(deadline)),
+            ("kind", Variant::from(kind)),
+            ("text", Variant::from(text)),
+            ("token", Variant::from(token)),
+            ("caller", Variant::from(caller.as_str())),
+            ("deadline", Variant::from(deadline)),
         ]);
         for peer in self.audience() {
             emit(&peer, "Prompt", &(&body,)).await;
@@ -146,8 +146,8 @@ impl Prompter for AgentPrompter {
             let agent = self.agents.of(&self.caller).into_iter().next().ok_or(Refusal::NoSurface)?;
             self.signal("pin", &ask.text, &ask.token, ask.deadline).await;
             let mut body = Self::dict(&ask);
-            body.insert("retries", Value::from(tries));
-            body.insert("failed", Value::from(failed));
+            body.insert("retries", Variant::from(tries));
+            body.insert("failed", Variant::from(failed));
             let reply = agent.call("RequestPin", &(body,)).await?;
             let pin: OwnedFd = reply.body().deserialize().map_err(|_another_type| Refusal::Refused)?;
             let pin: Zeroizing<Vec<u8>> =

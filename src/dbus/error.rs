@@ -7,7 +7,7 @@ use zbus::names::ErrorName;
 
 /// An error reply.
 #[derive(Debug)]
-pub struct Error {
+pub(super) struct Error {
     name: String,
     text: String,
 }
@@ -41,7 +41,7 @@ impl From<zbus::Error> for Error {
 
 impl zbus::DBusError for Error {
     fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
-        Message::error(call, self.name())?.build(&self.text)
+        Message::error(call, self.name()).build(&self.text)
     }
 
     fn name(&self) -> ErrorName<'_> {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
-use zbus::zvariant::{ObjectPath, OwnedObjectPath, Value};
+use zbus::{ObjectPath, OwnedObjectPath, Variant};
 use zbus::{Connection, interface};
 
 pub(super) struct Listing(pub(super) Arc<Door>);
@@ -43,7 +43,7 @@ impl Listing {
     pub(super) async fn interfaces_added(
         emitter: &SignalEmitter<'_>,
         object_path: ObjectPath<'_>,
-        interfaces: HashMap<&str, HashMap<&str, Value<'_>>>,
+        interfaces: HashMap<&str, HashMap<&str, Variant<'_>>>,
     ) -> zbus::Result<()>;
 
     #[zbus(signal)]

@@ -14,12 +14,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
-use zbus::zvariant::{OwnedFd, OwnedObjectPath, OwnedValue, Value};
+use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, Variant};
 use zbus::{Connection, interface};
 
 pub(super) struct Manager(pub(super) Arc<Door>);
 
-type Given = HashMap<String, OwnedValue>;
+type Given = HashMap<String, OwnedVariant>;
 
 #[interface(name = "org.rootseal.Manager1")]
 impl Manager {
@@ -184,7 +184,7 @@ impl Manager {
             }
             Answer::Needed(operation) => {
                 let path = operation::publish(&self.0, connection, *operation, token).await?;
-                Ok(Dict::from([entry("operation", Value::from(path))?]))
+                Ok(Dict::from([entry("operation", Variant::from(path))?]))
             }
         }
     }
@@ -218,7 +218,7 @@ impl Manager {
 
     /// Something wants the user. Sent to the connections that may see it, one by one.
     #[zbus(signal)]
-    async fn prompt(emitter: &SignalEmitter<'_>, details: HashMap<&str, Value<'_>>) -> zbus::Result<()>;
+    async fn prompt(emitter: &SignalEmitter<'_>, details: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
 
     /// It no longer does.
     #[zbus(signal)]
@@ -227,7 +227,7 @@ impl Manager {
 
 fn account_dict(account: AccountInfo) -> Result<Dict, Error> {
     Ok(Dict::from([
-        entry("path", Value::from(objects::account_path(account.id)?))?,
+        entry("path", Variant::from(objects::account_path(account.id)?))?,
         entry("name", account.name)?,
         entry("account_id", account.account_id)?,
         entry("partition", account.partition)?,
@@ -241,7 +241,7 @@ fn account_dict(account: AccountInfo) -> Result<Dict, Error> {
 
 fn token_dict(token: TokenInfo) -> Result<Dict, Error> {
     Ok(Dict::from([
-        entry("path", Value::from(objects::token_path(&token.id)?))?,
+        entry("path", Variant::from(objects::token_path(&token.id)?))?,
         entry("id", token.id)?,
         entry("kind", token.kind)?,
         entry("label", token.label)?,

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use zbus::message::Header;
-use zbus::zvariant::{OwnedFd, OwnedObjectPath};
+use zbus::{OwnedFd, OwnedObjectPath};
 use zbus::{Connection, interface};
 
 /// How long a client may take from its first step to its last.

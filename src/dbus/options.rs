@@ -2,13 +2,13 @@
 
 use super::error::Error;
 use std::collections::HashMap;
-use zbus::zvariant::OwnedValue;
+use zbus::{OwnedVariant};
 
 /// Options on their way in.
-pub(super) struct Options(HashMap<String, OwnedValue>);
+pub(super) struct Options(HashMap<String, OwnedVariant>);
 
 impl Options {
-    pub(super) fn new(given: HashMap<String, OwnedValue>) -> Self {
+    pub(super) fn new(given: HashMap<String, OwnedVariant>) -> Self {
         Self(given)
     }
 
@@ -27,7 +27,7 @@ impl Options {
         Ok(self.take(name, "a boolean")?.unwrap_or(false))
     }
 
-    fn take<T: TryFrom<OwnedValue>>(&mut self, name: &str, kind: &str) -> Result<Option<T>, Error> {
+    fn take<T: TryFrom<OwnedVariant>>(&mut self, name: &str, kind: &str) -> Result<Option<T>, Error> {
         let Some(value) = self.0.remove(name) else { return Ok(None) };
         match T::try_from(value) {
             Ok(value) => Ok(Some(value)),
@@ -48,14 +48,14 @@ impl Options {
 }
 
 /// Values for a reply.
-pub(super) type Dict = HashMap<&'static str, OwnedValue>;
+pub(super) type Dict = HashMap<&'static str, OwnedVariant>;
 
 /// One entry of a reply.
-pub(super) fn entry<'v, V: Into<zbus::zvariant::Value<'v>>>(
+pub(super) fn entry<'v, V: Into<zbus::Variant<'v>>>(
     name: &'static str,
     value: V,
-) -> Result<(&'static str, OwnedValue), Error> {
-    match OwnedValue::try_from(value.into()) {
+) -> Result<(&'static str, OwnedVariant), Error> {
+    match OwnedVariant::try_from(value.into()) {
         Ok(value) => Ok((name, value)),
         Err(_descriptor) => Err(Error::failed("the reply cannot be written")),
     }

@@ -7,7 +7,7 @@ use crate::service::{KeyslotInfo, VaultInfo, VaultState, Who};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use zbus::message::Header;
-use zbus::zvariant::OwnedValue;
+use zbus::{OwnedVariant};
 use zbus::{Connection, fdo, interface};
 
 pub(super) struct Vault(pub(super) Arc<Door>);
@@ -22,7 +22,7 @@ impl Vault {
 impl Vault {
     async fn unlock(
         &self,
-        options: HashMap<String, OwnedValue>,
+        options: HashMap<String, OwnedVariant>,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {

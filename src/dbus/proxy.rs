@@ -1,0 +1,95 @@
+//! The client's view of the API (`docs/dbus-api.md`): proxies and the shapes that cross.
+//!
+//! Nothing here introspects or caches properties, so that a call costs one message and no more.
+
+mod shapes;
+
+pub use shapes::{
+    AccountProperties, AccountRow, AddAccountOptions, AddProfileOptions, AddTotpOptions, AddTotpReply,
+    CheckReply, CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply, GetTotpOptions,
+    KeyslotRow, ManagerProperties, NoOptions, PinRequest, ProfileRow, PromptSignal, TokenRow, TouchRequest,
+    UnlockOptions, VaultProperties,
+};
+
+use zbus::{Fd, OwnedFd, OwnedObjectPath};
+
+/// `org.rootseal.Manager1`.
+#[zbus::proxy(
+    interface = "org.rootseal.Manager1",
+    default_service = "org.rootseal.Daemon",
+    default_path = "/org/rootseal"
+)]
+pub trait Manager1 {
+    /// Makes a vault and the first keyslot.
+    fn create_vault(&self, options: CreateVaultOptions) -> zbus::Result<()>;
+    /// Adds an account.
+    fn add_account(&self, name: &str, options: AddAccountOptions) -> zbus::Result<OwnedObjectPath>;
+    /// The account of that name.
+    fn find_account(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    /// Removes an account with all that it holds.
+    fn remove_account(&self, name: &str) -> zbus::Result<()>;
+    /// All accounts.
+    fn accounts(&self) -> zbus::Result<Vec<AccountRow>>;
+    /// Adds a profile.
+    fn add_profile(&self, name: &str, options: AddProfileOptions) -> zbus::Result<()>;
+    /// Removes a profile.
+    fn remove_profile(&self, name: &str) -> zbus::Result<()>;
+    /// All profiles.
+    fn profiles(&self) -> zbus::Result<Vec<ProfileRow>>;
+    /// All tokens.
+    fn tokens(&self) -> zbus::Result<Vec<TokenRow>>;
+    /// A session from the cache, or the operation that brings one.
+    fn get_credentials(
+        &self,
+        profile: &str,
+        options: CredentialsOptions,
+        out: Fd<'_>,
+    ) -> zbus::Result<CredentialsReply>;
+    /// Says that `org.rootseal.Agent1` is served at `path` on this connection.
+    fn register_agent(&self, path: &zbus::ObjectPath<'_>) -> zbus::Result<()>;
+}
+
+/// `org.rootseal.Vault1`.
+#[zbus::proxy(
+    interface = "org.rootseal.Vault1",
+    default_service = "org.rootseal.Daemon",
+    default_path = "/org/rootseal/vault"
+)]
+pub trait Vault1 {
+    /// Opens the unlock lock.
+    fn unlock(&self, options: UnlockOptions) -> zbus::Result<()>;
+    /// Forgets the unlock key and every cached session.
+    fn lock(&self) -> zbus::Result<()>;
+    /// Reads the file again and verifies it.
+    fn check(&self) -> zbus::Result<CheckReply>;
+}
+
+/// `org.rootseal.Account1`.
+#[zbus::proxy(
+    interface = "org.rootseal.Account1",
+    default_service = "org.rootseal.Daemon",
+    assume_defaults = false
+)]
+pub trait Account1 {
+    /// Seals an access key from a `rootkey.csv`; its id is returned.
+    fn import_access_key(&self, options: NoOptions, input: Fd<'_>) -> zbus::Result<String>;
+    /// Seals a TOTP seed.
+    fn add_totp(&self, options: AddTotpOptions, input: Fd<'_>) -> zbus::Result<AddTotpReply>;
+    /// A code that has not been given out yet; until when it is valid is returned.
+    fn get_totp(&self, options: GetTotpOptions, out: Fd<'_>) -> zbus::Result<u64>;
+}
+
+/// `org.rootseal.Operation1`.
+#[zbus::proxy(
+    interface = "org.rootseal.Operation1",
+    default_service = "org.rootseal.Daemon",
+    assume_defaults = false
+)]
+pub trait Operation1 {
+    /// The signed request.
+    fn next(&self) -> zbus::Result<OwnedFd>;
+    /// Brings the answer; the result goes into `out`.
+    fn finish(&self, status: u16, response: Fd<'_>, out: Fd<'_>) -> zbus::Result<FinishReply>;
+    /// Gives up.
+    fn abort(&self, reason: &str) -> zbus::Result<()>;
+}
