@@ -3,5 +3,6 @@
 //! Each module is a room; `docs/architecture.md` says what lives where and who may use whom.
 
 pub mod channel;
-pub mod secret;
+pub mod cli;
 pub mod dbus;
+pub mod secret;
