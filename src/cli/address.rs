@@ -54,22 +54,28 @@ impl fmt::Display for Address {
     }
 }
 
-/// The address in use, and whether somebody who types nothing gets the same.
+/// The address in use.
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) address: Address,
-    pub(super) is_default: bool,
+    /// Named by option or variable.
+    named: bool,
+}
+
+impl Choice {
+    /// Whether somebody who names none gets the same.
+    pub(super) fn is_default(&self) -> bool {
+        !self.named || default_address().is_ok_and(|default| default == self.address)
+    }
 }
 
 /// `--address`, else `ROOTSEAL_ADDRESS`, else the default.
 pub(super) fn choose(option: Option<&str>, variable: Option<&str>) -> Result<Choice, Error> {
     let Some(text) = option.or_else(|| variable.filter(|text| !text.is_empty())) else {
-        return Ok(Choice { address: default_address()?, is_default: true });
+        return Ok(Choice { address: default_address()?, named: false });
     };
-    let address = Address::parse(text)?;
-    // A default that cannot be told must not stop a command that names its address.
-    let is_default = default_address().is_ok_and(|default| default == address);
-    Ok(Choice { address, is_default })
+    // A default that cannot be told must not stop a command that names its address: it is not looked at.
+    Ok(Choice { address: Address::parse(text)?, named: true })
 }
 
 #[derive(serde::Deserialize)]
@@ -123,7 +129,7 @@ mod tests {
     fn an_option_goes_before_the_variable() {
         let choice = choose(Some("unix:path=/a"), Some("unix:path=/b")).unwrap();
         assert_eq!(choice.address, Address::Peer("unix:path=/a".to_owned()));
-        assert!(!choice.is_default);
+        assert!(!choice.is_default());
         let choice = choose(None, Some("unix:path=/b")).unwrap();
         assert_eq!(choice.address, Address::Peer("unix:path=/b".to_owned()));
     }

@@ -80,6 +80,12 @@ impl Error {
         }
     }
 
+    /// Whether the daemon may only be passing on what our own agent refused.
+    pub(super) fn may_be_ours(&self) -> bool {
+        let failed = matches!(self, Self::Daemon { name, .. } if name.ends_with(".Failed"));
+        failed || self.code() == 4
+    }
+
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code())
     }

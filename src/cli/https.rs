@@ -1,6 +1,7 @@
 //! Sends what the daemon signed and brings the answer. The only place of rootseal with a network.
 
 use std::io::{ErrorKind, Read as _};
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, http};
@@ -98,9 +99,10 @@ fn agent(plain: bool) -> Result<Agent, HttpsError> {
         // On loopback a proxy could only listen in.
         config.proxy(None)
     } else {
-        config
-            .proxy(ureq::Proxy::try_from_env())
-            .tls_config(TlsConfig::builder().root_certs(roots()?).build())
+        // Without roots of its own compiled in: the store is the system's or the user's.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder().root_certs(roots()?).unversioned_rustls_crypto_provider(provider);
+        config.proxy(ureq::Proxy::try_from_env()).tls_config(tls.build())
     };
     Ok(config.build().new_agent())
 }

@@ -172,7 +172,7 @@ enum Key {
     Cancel,
 }
 
-/// What has been typed so far; on the stack of one task and wiped.
+/// What has been typed so far; it never grows, so that no copy stays behind.
 struct Typed {
     bytes: Zeroizing<[u8; LONGEST]>,
     length: usize,

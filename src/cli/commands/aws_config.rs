@@ -22,7 +22,7 @@ pub(super) async fn run(session: &mut Session, name: &str, region: Option<String
             "rootseal lies under a path that is not text: install it elsewhere".to_owned(),
         ));
     };
-    let address = (!session.choice.is_default).then(|| session.choice.address.to_string());
+    let address = (!session.choice.is_default()).then(|| session.choice.address.to_string());
     output::lines(section(name, &region, program, address.as_deref())?)
 }
 

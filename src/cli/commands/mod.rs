@@ -86,7 +86,7 @@ impl Session {
                 return Error::Unreachable { address: self.choice.address.to_string(), why };
             }
             match refusal {
-                Some(refusal) if error.code() == 4 => Error::Refused(refusal),
+                Some(refusal) if error.may_be_ours() => Error::Refused(refusal),
                 Some(_) | None => error,
             }
         })
