@@ -7,11 +7,14 @@ use mock::{Ask, Credentials, Mock, Plan};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::LocalModes;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 
 /// In a session of its own, so that no terminal of whoever runs the tests is found.
 fn rootseal(mock: &Mock, arguments: &[&str]) -> Command {
@@ -96,6 +99,16 @@ fn a_pin_file_serves_the_daemon_and_the_touch_is_explained() {
     assert_eq!((output.status.code(), out(&output)), (Some(0), ""), "{}", said(&output));
     assert_eq!(mock.events(), ["pin 123456", "touch shown"]);
     assert_eq!(said(&output), "Touch demo key: unlock\u{fffd}[2J the vault\n");
+}
+
+#[test]
+fn on_a_bus_the_agent_serves_the_daemon_and_nobody_else() {
+    let asks = vec![Ask::Stranger, pin(8, false), Ask::Touch { token: "t1", text: "unlock the vault" }];
+    let mock = Mock::start_on_bus(Plan { asks, ..Plan::default() });
+    let file = PinFile::new(&mock, "123456");
+    let output = run(&mock, &["unlock", "--pin-file", file.path()]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(mock.events(), ["refused org.rootseal.Error.NotAuthorized", "pin 123456", "touch shown"]);
 }
 
 #[test]
@@ -276,6 +289,58 @@ fn a_session_that_is_not_cached_is_fetched() {
         ["credentials prod-root http://127.0.0.1:5555 eu-west-1", "pin 123456", "finish 200 <session/>\r\n"]
     );
     assert_eq!(mock.calls(), ["GetCredentials", "RegisterAgent", "Next", "Finish"]);
+}
+
+/// One HTTPS connection on loopback, with a certificate of `tests/cli_agent/tls`.
+fn sts_over_tls() -> (String, std::thread::JoinHandle<std::io::Result<()>>) {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (stream, _) = listener.accept()?;
+        let session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, stream);
+        let mut asked = Vec::new();
+        let mut piece = [0; 1024];
+        while !asked.ends_with(b"signed body") {
+            let count = stream.read(&mut piece)?;
+            asked.extend_from_slice(&piece[..count]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\n<session>")
+    });
+    (url, server)
+}
+
+#[test]
+fn a_certificate_is_trusted_by_the_bundle_that_the_user_names() {
+    let (url, server) = sts_over_tls();
+    let mock = Mock::start(Plan { credentials: Credentials::Miss(url), ..Plan::default() });
+    let file = PinFile::new(&mock, "123456");
+    let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli_agent/tls/authority.pem");
+    let mut command = rootseal(&mock, &["--pin-file", file.path(), "credentials", "prod-root"]);
+    let output = command.env("AWS_CA_BUNDLE", bundle).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    server.join().unwrap().unwrap();
+    assert_eq!(mock.events().last().unwrap(), "finish 200 <session>");
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let (url, server) = sts_over_tls();
+    let mock = Mock::start(Plan { credentials: Credentials::Miss(url), ..Plan::default() });
+    let file = PinFile::new(&mock, "123456");
+    let output = run(&mock, &["--pin-file", file.path(), "credentials", "prod-root"]);
+    failed(&output, 1, "UnknownIssuer");
+    assert!(server.join().unwrap().is_err(), "no request went out");
+    assert_eq!(mock.events().last().unwrap(), "abort tls");
 }
 
 #[test]

@@ -7,24 +7,36 @@
 )]
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use zbus::connection::Builder;
 use zbus::export::futures_core::Stream as _;
-use zbus::message::Type;
+use zbus::message::{Header, Type};
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, MessageStream, ObjectPath, OwnedFd, OwnedObjectPath, OwnedVariant, Variant};
 
 type Dict = HashMap<String, OwnedVariant>;
+type Request<'text> = HashMap<&'static str, Variant<'text>>;
 
 /// What the daemon asks its client before it does anything.
 #[derive(Clone)]
 pub(crate) enum Ask {
-    Pin { token: &'static str, retries: u32, failed: bool },
-    Touch { token: &'static str, text: &'static str },
+    Pin {
+        token: &'static str,
+        retries: u32,
+        failed: bool,
+    },
+    Touch {
+        token: &'static str,
+        text: &'static str,
+    },
     Wait(&'static str),
+    /// Somebody else on the bus asks for the PIN.
+    Stranger,
 }
 
 /// How `GetCredentials` ends.
@@ -76,16 +88,23 @@ impl Log {
 /// A scripted daemon; it ends with the test's process.
 pub(crate) struct Mock {
     directory: PathBuf,
+    address: String,
     log: Arc<Log>,
+    bus: Option<Child>,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+fn new_directory() -> PathBuf {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let directory = std::env::temp_dir().join(format!("rootseal-cli-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
 impl Mock {
     pub(crate) fn start(plan: Plan) -> Self {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("rootseal-cli-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
+        let directory = new_directory();
         let log = Arc::new(Log::default());
         let listener = std::os::unix::net::UnixListener::bind(directory.join("bus")).unwrap();
         let shared = Arc::clone(&log);
@@ -101,11 +120,39 @@ impl Mock {
                 }
             });
         });
-        Self { directory, log }
+        let address = format!("unix:path={}", directory.join("bus").display());
+        Self { directory, address, log, bus: None }
     }
 
-    pub(crate) fn address(&self) -> String {
-        format!("unix:path={}", self.directory.join("bus").display())
+    /// The same on a message bus of its own.
+    pub(crate) fn start_on_bus(plan: Plan) -> Self {
+        let directory = new_directory();
+        let bus_address = format!("unix:path={}", directory.join("dbus").display());
+        let mut bus = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--print-address", "--address", &bus_address])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        BufReader::new(bus.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+        let log = Arc::new(Log::default());
+        let (ready, wait) = std::sync::mpsc::channel();
+        let (shared, at) = (Arc::clone(&log), bus_address.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let builder = Builder::address(at.as_str()).name("org.rootseal.Daemon");
+                let daemon = Daemon::new(plan, shared, Some(at.clone()));
+                let connection = daemon.serve(builder).build().await.unwrap();
+                ready.send(()).unwrap();
+                connection.closed().await;
+            });
+        });
+        wait.recv().unwrap();
+        Self { directory, address: format!("bus:{bus_address}"), log, bus: Some(bus) }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -126,21 +173,17 @@ impl Mock {
 
 impl Drop for Mock {
     fn drop(&mut self) {
+        if let Some(bus) = &mut self.bus {
+            bus.kill().unwrap();
+            bus.wait().unwrap();
+        }
         std::fs::remove_dir_all(&self.directory).unwrap();
     }
 }
 
 async fn serve(stream: std::os::unix::net::UnixStream, plan: Plan, log: Arc<Log>) {
-    let daemon = Arc::new(Daemon { plan, log: Arc::clone(&log) });
-    let connection = zbus::connection::Builder::unix_stream(stream)
-        .server(zbus::Guid::generate())
-        .p2p()
-        .serve_at("/org/rootseal", Manager(Arc::clone(&daemon)))
-        .serve_at("/org/rootseal/vault", Vault(Arc::clone(&daemon)))
-        .serve_at("/org/rootseal/operations/1", Operation(daemon))
-        .build()
-        .await
-        .unwrap();
+    let builder = Builder::unix_stream(stream).server(zbus::Guid::generate()).p2p();
+    let connection = Daemon::new(plan, Arc::clone(&log), None).serve(builder).build().await.unwrap();
     let mut messages = MessageStream::from(&connection);
     tokio::spawn(async move {
         while let Some(message) =
@@ -175,9 +218,37 @@ enum Error {
 struct Daemon {
     plan: Plan,
     log: Arc<Log>,
+    bus: Option<String>,
+    /// Who registered an agent, on a bus.
+    agent: Mutex<Option<String>>,
 }
 
 impl Daemon {
+    fn new(plan: Plan, log: Arc<Log>, bus: Option<String>) -> Arc<Self> {
+        Arc::new(Self { plan, log, bus, agent: Mutex::default() })
+    }
+
+    fn serve(self: Arc<Self>, builder: Builder<'_>) -> Builder<'_> {
+        builder
+            .serve_at("/org/rootseal", Manager(Arc::clone(&self)))
+            .serve_at("/org/rootseal/vault", Vault(Arc::clone(&self)))
+            .serve_at("/org/rootseal/operations/1", Operation(self))
+    }
+
+    async fn call(
+        &self,
+        connection: &Connection,
+        member: &str,
+        request: Option<&Request<'_>>,
+    ) -> zbus::Result<zbus::Message> {
+        let agent = self.agent.lock().unwrap().clone();
+        let (agent, path, interface) = (agent.as_deref(), "/org/rootseal/agent", Some("org.rootseal.Agent1"));
+        match request {
+            Some(request) => connection.call_method(agent, path, interface, member, &(request,)).await,
+            None => connection.call_method(agent, path, interface, member, &()).await,
+        }
+    }
+
     async fn ask(&self, connection: &Connection) -> Result<(), Error> {
         for ask in &self.plan.asks {
             match ask {
@@ -185,7 +256,8 @@ impl Daemon {
                     let mut request = about(token, "unlock the vault");
                     request.insert("retries", Variant::from(*retries));
                     request.insert("failed", Variant::from(*failed));
-                    let reply = call(connection, "RequestPin", &request)
+                    let reply = self
+                        .call(connection, "RequestPin", Some(&request))
                         .await
                         .map_err(|error| self.refused(&error))?;
                     let mut pin = String::new();
@@ -196,18 +268,19 @@ impl Daemon {
                 }
                 Ask::Touch { token, text } => {
                     let request = about(token, text);
-                    call(connection, "RequestTouch", &request).await.map_err(|error| self.refused(&error))?;
-                    self.log.event("touch shown");
-                    connection
-                        .call_method(
-                            None::<&str>,
-                            "/org/rootseal/agent",
-                            Some("org.rootseal.Agent1"),
-                            "Done",
-                            &(),
-                        )
+                    self.call(connection, "RequestTouch", Some(&request))
                         .await
-                        .unwrap();
+                        .map_err(|error| self.refused(&error))?;
+                    self.log.event("touch shown");
+                    self.call(connection, "Done", None).await.unwrap();
+                }
+                Ask::Stranger => {
+                    let mut request = about("t1", "unlock the vault");
+                    request.insert("retries", Variant::from(8_u32));
+                    request.insert("failed", Variant::from(false));
+                    let stranger = Builder::address(self.bus.as_deref().unwrap()).build().await.unwrap();
+                    let error = self.call(&stranger, "RequestPin", Some(&request)).await.unwrap_err();
+                    let _unauthorised = self.refused(&error);
                 }
                 Ask::Wait(text) => {
                     let emitter = SignalEmitter::new(connection, "/org/rootseal").unwrap();
@@ -227,22 +300,13 @@ impl Daemon {
     }
 }
 
-fn about<'text>(token: &'text str, text: &'text str) -> HashMap<&'static str, Variant<'text>> {
+fn about<'text>(token: &'text str, text: &'text str) -> Request<'text> {
     HashMap::from([
         ("token", Variant::from(token)),
         ("label", Variant::from("demo key")),
         ("text", Variant::from(text)),
         ("deadline", Variant::from(4_000_000_000_u64)),
     ])
-}
-
-async fn call(
-    connection: &Connection,
-    member: &str,
-    request: &HashMap<&'static str, Variant<'_>>,
-) -> zbus::Result<zbus::Message> {
-    let agent = "org.rootseal.Agent1";
-    connection.call_method(None::<&str>, "/org/rootseal/agent", Some(agent), member, &(request,)).await
 }
 
 fn text(options: &Dict, key: &str) -> String {
@@ -279,8 +343,9 @@ impl Manager {
         vec![token]
     }
 
-    fn register_agent(&self, path: ObjectPath<'_>) {
+    fn register_agent(&self, path: ObjectPath<'_>, #[zbus(header)] header: Header<'_>) {
         assert_eq!(path.as_str(), "/org/rootseal/agent");
+        *self.0.agent.lock().unwrap() = header.sender().map(ToString::to_string);
     }
 
     fn get_credentials(&self, profile: &str, options: Dict, out: OwnedFd) -> Result<Dict, Error> {
