@@ -43,6 +43,18 @@ impl Address {
     }
 }
 
+impl Address {
+    /// For a sentence.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Session => "on the session bus".to_owned(),
+            Self::System => "on the system bus".to_owned(),
+            Self::Bus(address) => format!("on the bus at {address}"),
+            Self::Peer(address) => format!("at {address}"),
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

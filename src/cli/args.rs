@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Seals AWS root keys behind a security token and hands out just what a sign-in needs.
 #[derive(Debug, Parser)]
-#[command(name = "rootseal", version, disable_help_subcommand = true, after_help = EXAMPLE)]
+#[command(name = "rootseal", bin_name = "rootseal", version, disable_help_subcommand = true, after_help = EXAMPLE)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) options: Options,
@@ -28,14 +28,20 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 locked or promp
 
 /// Options of every command.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Options {
-    /// Where the daemon is: session, system, unix:path=SOCKET or bus:ADDRESS (or set `ROOTSEAL_ADDRESS`)
-    #[arg(long, global = true, value_name = "ADDRESS")]
+    /// Where the daemon is
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        help = "Where the daemon is: session, system, unix:path=SOCKET or bus:ADDRESS (or set ROOTSEAL_ADDRESS)"
+    )]
     pub(super) address: Option<String>,
     /// Take the PIN from a file that only you can read, or from /dev/fd/N; may be repeated
     #[arg(long = "pin-file", global = true, value_name = "[TOKEN=]PATH", value_parser = PinFile::value_parser())]
     pub(super) pin_files: Vec<PinFile>,
-    /// Use this token and no other (see `rootseal token list`)
+    /// Use this token and no other (see rootseal token list)
     #[arg(long, global = true, value_name = "ID")]
     pub(super) token: Option<String>,
     /// Fail instead of asking for a PIN or a touch
@@ -82,8 +88,11 @@ pub(super) enum Command {
     /// Add, list or remove profiles: an account, and what session to get for it
     #[command(subcommand)]
     Profile(ProfileCommand),
-    /// Print a session as JSON, for `credential_process` in ~/.aws/config
-    #[command(after_help = "Example: rootseal credentials prod-root")]
+    /// Print a session as JSON
+    #[command(
+        about = "Print a session as JSON, for credential_process in ~/.aws/config",
+        after_help = "Example: rootseal credentials prod-root"
+    )]
     Credentials {
         /// The profile's name
         profile: String,

@@ -26,7 +26,7 @@ impl Daemon {
             Address::Bus(bus) => Builder::address(bus.as_str()),
             Address::Peer(peer) => Builder::address(peer.as_str()).p2p(),
         };
-        let unreachable = |why: String| Error::Unreachable { address: address.to_string(), why };
+        let unreachable = |why: String| Error::Unreachable { place: address.place(), why };
         let connection = tokio::time::timeout(PATIENCE, builder.build())
             .await
             .map_err(|_elapsed| unreachable("it does not answer".to_owned()))?
@@ -36,7 +36,7 @@ impl Daemon {
             let theirs = connection.peer_creds().await.ok().and_then(|peer| peer.unix_user_id());
             let ours = rustix::process::geteuid().as_raw();
             if theirs != Some(ours) {
-                return Err(Error::Stranger { address: address.to_string(), theirs, ours });
+                return Err(Error::Stranger { place: address.place(), theirs, ours });
             }
         }
         Ok(Self { connection })

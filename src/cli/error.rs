@@ -12,14 +12,14 @@ pub(super) enum Error {
     #[error("{0}")]
     Usage(String),
     #[error(
-        "cannot reach rootseald at {address} ({why}): start rootseald, or name its address with --address or ROOTSEAL_ADDRESS"
+        "cannot reach rootseald {place} ({why}): start rootseald, or name its address with --address or ROOTSEAL_ADDRESS"
     )]
-    Unreachable { address: String, why: String },
+    Unreachable { place: String, why: String },
     #[error(
-        "the server at {address} runs as {}, not as you (uid {ours}): name your own daemon's address with --address",
+        "the server {place} runs as {}, not as you (uid {ours}): name your own daemon's address with --address",
         uid_text(*.theirs)
     )]
-    Stranger { address: String, theirs: Option<u32>, ours: u32 },
+    Stranger { place: String, theirs: Option<u32>, ours: u32 },
     #[error("rootseald went away in the middle of the command ({0}): look at its log and start it again")]
     Gone(String),
     /// What the daemon says.
@@ -122,7 +122,7 @@ impl From<zbus::Error> for Error {
             fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_) | fdo::Error::SpawnChildExited(_)
         ) {
             return Self::Unreachable {
-                address: "this bus".to_owned(),
+                place: "on this bus".to_owned(),
                 why: "no such service on the bus".to_owned(),
             };
         }

@@ -83,7 +83,7 @@ impl Session {
         let refusal = self.agent.take().and_then(Agent::finish);
         outcome.map_err(|error| {
             if let Error::Unreachable { why, .. } = error {
-                return Error::Unreachable { address: self.choice.address.to_string(), why };
+                return Error::Unreachable { place: self.choice.address.place(), why };
             }
             match refusal {
                 Some(refusal) if error.may_be_ours() => Error::Refused(refusal),
