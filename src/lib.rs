@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod aws;
 pub mod channel;
+pub mod cli;
 pub mod crypto;
 pub mod ctap;
 pub mod daemon;

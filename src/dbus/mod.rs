@@ -13,10 +13,10 @@ mod objects;
 mod operation;
 mod options;
 mod pipe;
+pub mod proxy;
 mod token;
 mod vault;
 
 pub use bus::{Bus, serve};
 pub use door::House;
 pub use listen::Listener;
-pub mod proxy;

@@ -1,0 +1,253 @@
+//! What may be typed.
+
+use crate::cli::pin::PinFile;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Seals AWS root keys behind a security token and hands out just what a sign-in needs.
+#[derive(Debug, Parser)]
+#[command(name = "rootseal", bin_name = "rootseal", version, disable_help_subcommand = true, after_help = EXAMPLE)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) options: Options,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXAMPLE: &str = "Example, from a downloaded key to a signed-in AWS CLI:
+  rootseal init --label \"blue key\"
+  rootseal account add prod --account-id 111122223333
+  rootseal key import prod rootkey.csv
+  rootseal totp add prod --uri-file uri.txt
+  rootseal profile add prod-root --account prod
+  rootseal aws-config prod-root >> ~/.aws/config
+  aws sts get-caller-identity --profile prod-root
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 locked or prompt refused,
+5 token missing or blocked, 6 not authorised, 7 vault damaged.";
+
+/// Options of every command.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every command")]
+pub(super) struct Options {
+    /// Where the daemon is
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        help = "Where the daemon is: session, system, unix:path=SOCKET or bus:ADDRESS (or set ROOTSEAL_ADDRESS)"
+    )]
+    pub(super) address: Option<String>,
+    /// Take the PIN from a file that only you can read, or from /dev/fd/N; may be repeated
+    #[arg(long = "pin-file", global = true, value_name = "[TOKEN=]PATH", value_parser = PinFile::value_parser())]
+    pub(super) pin_files: Vec<PinFile>,
+    /// Use this token and no other (see rootseal token list)
+    #[arg(long, global = true, value_name = "ID")]
+    pub(super) token: Option<String>,
+    /// Fail instead of asking for a PIN or a touch
+    #[arg(long, global = true)]
+    pub(super) no_prompt: bool,
+    /// Print JSON where there is something to list
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a vault that opens with the token at hand
+    #[command(after_help = "Example: rootseal init --label \"blue key\"")]
+    Init {
+        /// What to call the token
+        #[arg(long)]
+        label: Option<String>,
+        /// Whose token it is [default: owner]
+        #[arg(long, value_name = "NAME")]
+        holder: Option<String>,
+    },
+    /// Show the daemon, the vault and the tokens
+    Status,
+    /// Open the vault's index: names and profiles, no secrets
+    Unlock,
+    /// Lock the vault and forget every session
+    Lock,
+    /// Show the tokens that are plugged in
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show the keyslots of the vault
+    #[command(subcommand)]
+    Keyslot(KeyslotCommand),
+    /// Add, list, show or remove AWS accounts
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Seal and list access keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Seal TOTP seeds and get codes
+    #[command(subcommand)]
+    Totp(TotpCommand),
+    /// Add, list or remove profiles: an account, and what session to get for it
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+    /// Print a session as JSON
+    #[command(
+        about = "Print a session as JSON, for credential_process in ~/.aws/config",
+        after_help = "Example: rootseal credentials prod-root"
+    )]
+    Credentials {
+        /// The profile's name
+        profile: String,
+    },
+    /// Print the lines that ~/.aws/config needs for a profile
+    #[command(name = "aws-config", after_help = "Example: rootseal aws-config prod-root >> ~/.aws/config")]
+    AwsConfig {
+        /// The profile's name
+        profile: String,
+        /// The region, where the profile has none
+        #[arg(long)]
+        region: Option<String>,
+    },
+    /// Verify the vault file
+    #[command(subcommand)]
+    Vault(VaultCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// List them
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyslotCommand {
+    /// List them
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AccountCommand {
+    /// Add an account
+    #[command(
+        after_help = "Example: rootseal account add prod --account-id 111122223333 --email root@example.com"
+    )]
+    Add {
+        /// A name of your choice
+        name: String,
+        /// The account's twelve digits
+        #[arg(long, value_name = "N")]
+        account_id: String,
+        /// The partition [default: aws]
+        #[arg(long, value_name = "P")]
+        partition: Option<String>,
+        /// The IAM user whose keys these are [default: the root user]
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// The address the root user signs in with
+        #[arg(long, value_name = "E")]
+        email: Option<String>,
+    },
+    /// List them
+    List,
+    /// Show one
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Remove one, with the keys and seeds sealed under it
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Seal the access key in a rootkey.csv
+    #[command(after_help = "Example: rootseal key import prod rootkey.csv")]
+    Import {
+        /// The account's name
+        account: String,
+        /// The file; - for standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
+    /// List the sealed keys' ids
+    List {
+        /// Of this account only
+        account: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TotpCommand {
+    /// Seal a TOTP seed
+    #[command(after_help = "Example: rootseal totp add prod --qr-file picture.png")]
+    Add {
+        /// The account's name
+        account: String,
+        #[command(flatten)]
+        source: SeedSource,
+        /// The ARN of the MFA device [default: the root user's usual one]
+        #[arg(long, value_name = "ARN")]
+        mfa_serial: Option<String>,
+    },
+    /// Print a code that has not been used yet
+    Code {
+        /// The account's name
+        account: String,
+        /// Which device, where the account has several
+        #[arg(long, value_name = "ARN")]
+        mfa_serial: Option<String>,
+    },
+    /// List the MFA devices whose seeds are sealed
+    List {
+        /// Of this account only
+        account: Option<String>,
+    },
+}
+
+/// Where a seed comes from; - is standard input.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(super) struct SeedSource {
+    /// A file with an otpauth:// line (- for standard input)
+    #[arg(long = "uri-file", value_name = "F")]
+    pub(super) uri: Option<PathBuf>,
+    /// A file with the base32 secret (- for standard input)
+    #[arg(long = "secret-file", value_name = "F")]
+    pub(super) base32: Option<PathBuf>,
+    /// A PNG picture of the QR code (- for standard input)
+    #[arg(long = "qr-file", value_name = "F")]
+    pub(super) qr: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ProfileCommand {
+    /// Add a profile
+    #[command(after_help = "Example: rootseal profile add prod-root --account prod --duration 3600")]
+    Add {
+        /// A name of your choice; the AWS profile is called the same
+        name: String,
+        /// The account's name
+        #[arg(long, value_name = "A")]
+        account: String,
+        /// How many seconds a session lasts [default: 3600]
+        #[arg(long, value_name = "S")]
+        duration: Option<u32>,
+        /// The AWS region
+        #[arg(long, value_name = "R")]
+        region: Option<String>,
+    },
+    /// List them
+    List,
+    /// Remove one
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum VaultCommand {
+    /// Read the file again and verify all that can be verified
+    Check,
+}

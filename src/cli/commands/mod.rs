@@ -1,0 +1,94 @@
+//! One file for each noun; each command calls the daemon and prints what it answers.
+
+mod account;
+mod aws_config;
+mod credentials;
+mod input;
+mod key;
+mod profile;
+mod status;
+mod totp;
+mod vault;
+
+use crate::cli::address::{self, Choice};
+use crate::cli::agent::{Agent, Surface};
+use crate::cli::args::{Cli, Command, Options};
+use crate::cli::daemon::Daemon;
+use crate::cli::error::Error;
+use crate::cli::pin::PinFiles;
+
+/// One command under way.
+pub(super) struct Session {
+    options: Options,
+    choice: Choice,
+    daemon: Daemon,
+    agent: Option<Agent>,
+}
+
+/// Runs a command to its end.
+pub(super) async fn run(cli: Cli) -> Result<(), Error> {
+    let variable = std::env::var("ROOTSEAL_ADDRESS").ok();
+    let choice = address::choose(cli.options.address.as_deref(), variable.as_deref())?;
+    let daemon = Daemon::connect(&choice.address).await?;
+    let mut session = Session { options: cli.options, choice, daemon, agent: None };
+    let outcome = dispatch(&mut session, cli.command).await;
+    session.settle(outcome)
+}
+
+async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> {
+    match command {
+        Command::Init { label, holder } => vault::init(session, label, holder).await,
+        Command::Status => status::run(session).await,
+        Command::Unlock => vault::unlock(session).await,
+        Command::Lock => vault::lock(session).await,
+        Command::Token(list) => vault::tokens(session, &list).await,
+        Command::Keyslot(list) => vault::keyslots(session, &list).await,
+        Command::Account(command) => account::run(session, command).await,
+        Command::Key(command) => key::run(session, command).await,
+        Command::Totp(command) => totp::run(session, command).await,
+        Command::Profile(command) => profile::run(session, command).await,
+        Command::Credentials { profile } => credentials::run(session, &profile).await,
+        Command::AwsConfig { profile, region } => aws_config::run(session, &profile, region).await,
+        Command::Vault(command) => vault::check(session, &command).await,
+    }
+}
+
+impl Session {
+    /// Where this command could ask the user for something. Of `credentials`, standard error is captured by the
+    /// SDK: it counts only for somebody who wrote the command with a PIN file in it.
+    fn surface(&self, stderr_is_captured: bool) -> Option<Surface> {
+        if self.options.no_prompt {
+            return None;
+        }
+        Surface::find(!stderr_is_captured || !self.options.pin_files.is_empty())
+    }
+
+    /// Lets the daemon ask, if there is anywhere to ask.
+    async fn may_ask(&mut self) -> Result<(), Error> {
+        let surface = self.surface(false);
+        self.ask_on(surface).await
+    }
+
+    async fn ask_on(&mut self, surface: Option<Surface>) -> Result<(), Error> {
+        if let Some(surface) = surface {
+            let files = PinFiles::new(std::mem::take(&mut self.options.pin_files));
+            let token = self.options.token.clone();
+            self.agent = Some(Agent::register(&self.daemon, surface, files, token).await?);
+        }
+        Ok(())
+    }
+
+    /// Puts the terminal in order, and lets our own refusal speak where the daemon only repeats it.
+    fn settle(mut self, outcome: Result<(), Error>) -> Result<(), Error> {
+        let refusal = self.agent.take().and_then(Agent::finish);
+        outcome.map_err(|error| {
+            if let Error::Unreachable { why, .. } = error {
+                return Error::Unreachable { place: self.choice.address.place(), why };
+            }
+            match refusal {
+                Some(refusal) if error.may_be_ours() => Error::Refused(refusal),
+                Some(_) | None => error,
+            }
+        })
+    }
+}

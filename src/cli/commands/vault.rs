@@ -1,0 +1,89 @@
+//! `init`, `unlock`, `lock`, `vault check`, `token list`, `keyslot list`.
+
+use super::Session;
+use crate::cli::args::{KeyslotCommand, TokenCommand, VaultCommand};
+use crate::cli::error::Error;
+use crate::cli::output;
+use crate::dbus::names::VAULT_PATH;
+use crate::dbus::proxy::{CreateVaultOptions, UnlockOptions, VaultProperties};
+
+pub(super) async fn init(
+    session: &mut Session,
+    label: Option<String>,
+    holder: Option<String>,
+) -> Result<(), Error> {
+    session.may_ask().await?;
+    let token = session.options.token.clone();
+    let options = CreateVaultOptions { label, holder, token };
+    session.daemon.manager().await?.create_vault(options).await?;
+    output::confirm("The vault is made and unlocked. Keep a second token for it in a safe place.");
+    Ok(())
+}
+
+pub(super) async fn unlock(session: &mut Session) -> Result<(), Error> {
+    session.may_ask().await?;
+    let token = session.options.token.clone();
+    session.daemon.vault().await?.unlock(UnlockOptions { token }).await?;
+    output::confirm("Unlocked.");
+    Ok(())
+}
+
+pub(super) async fn lock(session: &Session) -> Result<(), Error> {
+    session.daemon.vault().await?.lock().await?;
+    output::confirm("Locked; every session is forgotten.");
+    Ok(())
+}
+
+pub(super) async fn check(session: &mut Session, command: &VaultCommand) -> Result<(), Error> {
+    match command {
+        VaultCommand::Check => {}
+    }
+    session.may_ask().await?;
+    let reply = session.daemon.vault().await?.check().await?;
+    if session.options.json {
+        return output::json(&reply);
+    }
+    output::lines([format!("sound: generation {}, {} items", reply.generation, reply.items)])
+}
+
+pub(super) async fn properties(session: &Session) -> Result<VaultProperties, Error> {
+    session.daemon.properties(VAULT_PATH, "org.rootseal.Vault1").await
+}
+
+pub(super) async fn tokens(session: &Session, command: &TokenCommand) -> Result<(), Error> {
+    match command {
+        TokenCommand::List => {}
+    }
+    let tokens = session.daemon.manager().await?.tokens().await?;
+    output::listing(session.options.json, &tokens, ["ID", "LABEL", "KIND", "SERIAL", "ENROLLED"], |token| {
+        let kind = if token.is_virtual { format!("{}, virtual", token.kind) } else { token.kind.clone() };
+        [token.id.clone(), token.label.clone(), kind, token.serial.clone(), yes(token.enrolled)]
+    })
+}
+
+pub(super) async fn keyslots(session: &Session, command: &KeyslotCommand) -> Result<(), Error> {
+    match command {
+        KeyslotCommand::List => {}
+    }
+    let slots = properties(session).await?.keyslots;
+    output::listing(
+        session.options.json,
+        &slots,
+        ["ID", "HOLDER", "LABEL", "KIND", "CREATED", "PRESENT"],
+        |slot| {
+            let created = output::time(slot.created);
+            [
+                slot.id.clone(),
+                slot.holder.clone(),
+                slot.label.clone(),
+                slot.kind.clone(),
+                created,
+                yes(slot.present),
+            ]
+        },
+    )
+}
+
+fn yes(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}

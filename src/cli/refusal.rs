@@ -1,0 +1,29 @@
+//! Why the command line itself did not answer the daemon's question for a PIN or a touch.
+
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("others can read the PIN file {path}: run chmod 600 {path} and try again", path = path.display())]
+    PinFileOpen { path: PathBuf },
+    #[error("cannot read the PIN file {}: {why}", path.display())]
+    PinFileUnreadable { path: PathBuf, why: String },
+    #[error("there is no PIN in {}: write it there, on one line", path.display())]
+    PinFileEmpty { path: PathBuf },
+    #[error("the PIN in {} is wrong for {label}, which has {retries} tries left: correct the file and try again", path.display())]
+    PinWrong { path: PathBuf, label: String, retries: u32 },
+    #[error(
+        "{label} has one try left before it blocks, and a PIN from a file is never used for the last one: leave --pin-file out and type the PIN on a terminal"
+    )]
+    LastTry { label: String },
+    #[error("the PIN of {label} is needed and there is no terminal to ask on: use --pin-file")]
+    NoTerminal { label: String },
+    #[error(
+        "rootseald asks for the token {asked}, and --token names {wanted}: plug that one in and unplug the other"
+    )]
+    OtherToken { asked: String, wanted: String },
+    #[error("cancelled at the PIN prompt")]
+    Cancelled,
+    #[error("the terminal cannot be used to ask for a PIN ({0}): use --pin-file")]
+    Terminal(String),
+}
