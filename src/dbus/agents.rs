@@ -144,7 +144,7 @@ impl Prompter for AgentPrompter {
     fn pin(&self, ask: Ask, tries: u32, failed: bool) -> Answer<'_, Pin> {
         Box::pin(async move {
             let agent = self.agents.of(&self.caller).into_iter().next().ok_or(Refusal::NoSurface)?;
-            self.signal("pin", &ask.text, &ask.token, ask.deadline).await;
+            self.signal("pin", &format!("PIN of {}: {}", ask.label, ask.text), &ask.token, ask.deadline).await;
             let mut body = Self::dict(&ask);
             body.insert("retries", Variant::from(tries));
             body.insert("failed", Variant::from(failed));
@@ -165,7 +165,7 @@ impl Prompter for AgentPrompter {
             if agents.is_empty() {
                 return Err(Refusal::NoSurface);
             }
-            self.signal("touch", &ask.text, &ask.token, ask.deadline).await;
+            self.signal("touch", &format!("Touch {}: {}", ask.label, ask.text), &ask.token, ask.deadline).await;
             let mut shown = JoinSet::new();
             for agent in agents {
                 let ask = ask.clone();

@@ -92,7 +92,7 @@ impl Service {
             if tries == 0 {
                 return Err(Error::PinBlocked);
             }
-            let ask = self.ask(asker, token, label, "PIN of");
+            let ask = self.ask(asker, token, label);
             let pin = tokio::time::timeout(PATIENCE, asker.who.prompter.pin(ask, tries, failed)).await;
             let pin = match pin {
                 Ok(Ok(pin)) => pin,
@@ -111,7 +111,7 @@ impl Service {
     }
 
     pub(super) async fn announce_touch(&self, asker: &Asker<'_>, token: &Present, label: &str) -> Result<(), Error> {
-        let ask = self.ask(asker, token, label, "Touch");
+        let ask = self.ask(asker, token, label);
         match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Refusal::Refused)) => Err(Error::Cancelled),
@@ -120,13 +120,12 @@ impl Service {
         }
     }
 
-    fn ask(&self, asker: &Asker<'_>, token: &Present, label: &str, verb: &str) -> Ask {
+    fn ask(&self, asker: &Asker<'_>, token: &Present, label: &str) -> Ask {
         let clock = self.clock.jump().map(|jump| self.clock_warning(jump));
-        let why = asker.purpose.text(asker.who.caller, &(asker.who.others)(), clock.as_deref());
         Ask {
             token: token.id.clone(),
             label: label.to_owned(),
-            text: format!("{verb} {label}: {why}"),
+            text: asker.purpose.text(asker.who.caller, &(asker.who.others)(), clock.as_deref()),
             deadline: self.clock.now().saturating_add(PATIENCE.as_secs()),
         }
     }
