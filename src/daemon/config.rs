@@ -56,7 +56,10 @@ fn read(path: &Path) -> Result<Config, Error> {
 
 fn parse(text: &str) -> Result<Config, String> {
     toml::from_str(text).map_err(|error| {
-        let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.lines().count().max(1));
+        let line = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .map(|before| before.matches('\n').count().saturating_add(1));
         match line {
             Some(line) => format!("line {line}: {}", error.message()),
             None => error.message().to_owned(),
@@ -70,7 +73,9 @@ mod tests {
 
     #[test]
     fn a_configuration_says_where_it_is_wrong() {
-        let config = parse("[tokens]\nhid_sockets = [\"/run/a\"]\n[aws]\nallowed_endpoints = [\"http://127.0.0.1:1\"]\n");
+        let config = parse(
+            "[tokens]\nhid_sockets = [\"/run/a\"]\n[aws]\nallowed_endpoints = [\"http://127.0.0.1:1\"]\n",
+        );
         let settings = config.unwrap().settings();
         assert_eq!(settings.hid_sockets, [PathBuf::from("/run/a")]);
         assert_eq!(settings.allowed_endpoints, ["http://127.0.0.1:1"]);

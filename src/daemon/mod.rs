@@ -75,7 +75,8 @@ fn start(args: &Args) -> Result<(), Error> {
         StoreError::InUse => Error::InUse(directory.clone()),
         other => Error::Store(directory.clone(), service::in_full(&other)),
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let result = runtime.block_on(run(args, config, store, directory));
     // Threads that wait for a token or a slow client are not waited for.
     runtime.shutdown_background();
@@ -85,9 +86,14 @@ fn start(args: &Args) -> Result<(), Error> {
 async fn run(args: &Args, config: config::Config, store: FileStore, directory: PathBuf) -> Result<(), Error> {
     use crate::store::Store as _;
     let path = store.path().to_owned();
-    let service =
-        Service::start(Box::new(store), path, directory.join("audit.log"), config.settings(), Box::new(SystemClock))
-            .await?;
+    let service = Service::start(
+        Box::new(store),
+        path,
+        directory.join("audit.log"),
+        config.settings(),
+        Box::new(SystemClock),
+    )
+    .await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
     let house = House::new(Arc::clone(&service));
@@ -106,9 +112,9 @@ async fn run(args: &Args, config: config::Config, store: FileStore, directory: P
         (None, Some(_)) => None,
     };
     let _on_the_bus = match bus {
-        Some(bus) => {
-            Some(crate::dbus::serve(&bus, house.clone()).await.map_err(|error| Error::Bus(error.to_string()))?)
-        }
+        Some(bus) => Some(
+            crate::dbus::serve(&bus, house.clone()).await.map_err(|error| Error::Bus(error.to_string()))?,
+        ),
         None => None,
     };
     let listening = async {

@@ -10,8 +10,8 @@ use crate::vault::AccountRef;
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
-use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant};
 use zbus::{Connection, fdo, interface};
+use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant};
 
 pub(super) struct Account {
     door: Arc<Door>,

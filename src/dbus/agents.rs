@@ -55,7 +55,8 @@ impl Agents {
     fn of(&self, caller: &Caller) -> Vec<Agent> {
         let Ok(mut agents) = self.0.lock() else { return Vec::new() };
         agents.retain(Agent::is_there);
-        let mut of: Vec<_> = agents.iter().rev().filter(|agent| agent.owner.uid == caller.uid).cloned().collect();
+        let mut of: Vec<_> =
+            agents.iter().rev().filter(|agent| agent.owner.uid == caller.uid).cloned().collect();
         of.sort_by_key(|agent| agent.owner.connection != caller.connection);
         of
     }
@@ -144,7 +145,8 @@ impl Prompter for AgentPrompter {
     fn pin(&self, ask: Ask, tries: u32, failed: bool) -> Answer<'_, Pin> {
         Box::pin(async move {
             let agent = self.agents.of(&self.caller).into_iter().next().ok_or(Refusal::NoSurface)?;
-            self.signal("pin", &format!("PIN of {}: {}", ask.label, ask.text), &ask.token, ask.deadline).await;
+            self.signal("pin", &format!("PIN of {}: {}", ask.label, ask.text), &ask.token, ask.deadline)
+                .await;
             let mut body = Self::dict(&ask);
             body.insert("retries", Variant::from(tries));
             body.insert("failed", Variant::from(failed));
@@ -165,11 +167,14 @@ impl Prompter for AgentPrompter {
             if agents.is_empty() {
                 return Err(Refusal::NoSurface);
             }
-            self.signal("touch", &format!("Touch {}: {}", ask.label, ask.text), &ask.token, ask.deadline).await;
+            self.signal("touch", &format!("Touch {}: {}", ask.label, ask.text), &ask.token, ask.deadline)
+                .await;
             let mut shown = JoinSet::new();
             for agent in agents {
                 let ask = ask.clone();
-                shown.spawn(async move { agent.call("RequestTouch", &(Self::dict(&ask),)).await.map(|_reply| ()) });
+                shown.spawn(async move {
+                    agent.call("RequestTouch", &(Self::dict(&ask),)).await.map(|_reply| ())
+                });
             }
             let mut seen = Err(Refusal::NoSurface);
             while let Some(answer) = shown.join_next().await {

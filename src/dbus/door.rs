@@ -71,7 +71,8 @@ impl Door {
         }
         let bus = DBusProxy::new(connection).await?;
         let name = BusName::from(sender.clone());
-        let credentials = bus.get_connection_credentials(name).await.map_err(|_it_is_gone| Error::not_authorized())?;
+        let credentials =
+            bus.get_connection_credentials(name).await.map_err(|_it_is_gone| Error::not_authorized())?;
         let uid = credentials.unix_user_id().ok_or_else(Error::not_authorized)?;
         if uid != rustix::process::geteuid().as_raw() {
             return Err(Error::not_authorized());

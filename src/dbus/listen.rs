@@ -38,7 +38,8 @@ impl Listener {
     /// Somebody listens there, or the system refuses.
     pub fn bind(path: &Path) -> io::Result<Self> {
         if let Ok(found) = std::fs::symlink_metadata(path) {
-            let dead = found.file_type().is_socket() && std::os::unix::net::UnixStream::connect(path).is_err();
+            let dead =
+                found.file_type().is_socket() && std::os::unix::net::UnixStream::connect(path).is_err();
             if !dead {
                 return Err(io::Error::from(io::ErrorKind::AddrInUse));
             }

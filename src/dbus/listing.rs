@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
-use zbus::{ObjectPath, OwnedObjectPath, Variant};
 use zbus::{Connection, interface};
+use zbus::{ObjectPath, OwnedObjectPath, Variant};
 
 pub(super) struct Listing(pub(super) Arc<Door>);
 

@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
-use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, Variant};
 use zbus::{Connection, interface};
+use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, Variant};
 
 pub(super) struct Manager(pub(super) Arc<Door>);
 

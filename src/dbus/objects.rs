@@ -11,7 +11,7 @@ use crate::vault::AccountRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zbus::Connection;
-use zbus::{OwnedObjectPath};
+use zbus::OwnedObjectPath;
 
 pub(super) fn account_path(id: AccountRef) -> Result<OwnedObjectPath, Error> {
     path(format!("{ACCOUNTS_PATH}/{id}"))

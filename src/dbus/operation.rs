@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use zbus::message::Header;
-use zbus::{OwnedFd, OwnedObjectPath};
 use zbus::{Connection, interface};
+use zbus::{OwnedFd, OwnedObjectPath};
 
 /// How long a client may take from its first step to its last.
 const DEADLINE: Duration = Duration::from_secs(240);
@@ -38,7 +38,8 @@ pub(super) async fn publish(
     let path = OwnedObjectPath::try_from(format!("{OPERATIONS_PATH}/{number}"))
         .map_err(|_unwritable| Error::failed("the operation has no path"))?;
     let creator = operation.caller().clone();
-    let object = Operation { door: Arc::clone(door), path: path.clone(), token, inner: Mutex::new(operation) };
+    let object =
+        Operation { door: Arc::clone(door), path: path.clone(), token, inner: Mutex::new(operation) };
     connection.object_server().at(&path, object).await?;
     let (connection, at) = (connection.clone(), path.clone());
     tokio::spawn(async move {

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use std::collections::HashMap;
-use zbus::{OwnedVariant};
+use zbus::OwnedVariant;
 
 /// Options on their way in.
 pub(super) struct Options(HashMap<String, OwnedVariant>);

@@ -6,8 +6,8 @@ use super::options::{Dict, Options, entry};
 use crate::service::{KeyslotInfo, VaultInfo, VaultState, Who};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use zbus::OwnedVariant;
 use zbus::message::Header;
-use zbus::{OwnedVariant};
 use zbus::{Connection, fdo, interface};
 
 pub(super) struct Vault(pub(super) Arc<Door>);
@@ -95,7 +95,9 @@ impl Vault {
         let tokens = self.0.service.tokens().await.map_err(|error| fdo::Error::Failed(error.to_string()))?;
         let present: HashSet<_> = tokens.iter().filter_map(|token| token.keyslot).collect();
         let dicts = info.keyslots.into_iter().map(|slot| dict(&slot, present.contains(&slot.id)));
-        dicts.collect::<Result<_, _>>().map_err(|_unwritable| fdo::Error::Failed("the reply cannot be written".into()))
+        dicts
+            .collect::<Result<_, _>>()
+            .map_err(|_unwritable| fdo::Error::Failed("the reply cannot be written".into()))
     }
 }
 

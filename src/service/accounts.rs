@@ -103,7 +103,8 @@ impl Service {
     /// [`Error::Invalid`], [`Error::Exists`], [`Error::NotFound`], [`Error::Locked`].
     pub async fn add_profile(self: &Arc<Self>, new: NewProfile) -> Result<(), Error> {
         let account_name = new.account.clone();
-        let account = self.keeper.run(move |house| Ok(find(house.unlocked()?.index(), &account_name)?.clone())).await?;
+        let account =
+            self.keeper.run(move |house| Ok(find(house.unlocked()?.index(), &account_name)?.clone())).await?;
         let principal = if account.user.is_some() { Principal::User } else { Principal::Root };
         let duration = SessionDuration::new(new.duration.unwrap_or(3600), principal)?;
         let partition: Partition = account.partition.parse()?;
@@ -252,10 +253,18 @@ impl Guarded for Remove {
     fn plan(&self, house: &House) -> Result<RemovePlan, Error> {
         let index = house.unlocked()?.index();
         let account = find(index, &self.name)?;
-        let users: Vec<_> =
-            index.profiles().iter().filter(|profile| profile.account == account.id).map(|profile| &*profile.name).collect();
+        let users: Vec<_> = index
+            .profiles()
+            .iter()
+            .filter(|profile| profile.account == account.id)
+            .map(|profile| &*profile.name)
+            .collect();
         if !users.is_empty() {
-            return Err(Error::InUse(format!("{} is used by the profile {}: remove that first", self.name, users.join(", "))));
+            return Err(Error::InUse(format!(
+                "{} is used by the profile {}: remove that first",
+                self.name,
+                users.join(", ")
+            )));
         }
         Ok(RemovePlan {
             account: account.id,
@@ -284,7 +293,9 @@ impl Guarded for Remove {
 
 /// The account of that name, or the sentence that says there is none.
 pub(super) fn find<'i>(index: &'i Index, name: &str) -> Result<&'i vault::Account, Error> {
-    index.account_named(name).ok_or_else(|| Error::NotFound(format!("account named {name}: `rootseal account list` shows them")))
+    index
+        .account_named(name)
+        .ok_or_else(|| Error::NotFound(format!("account named {name}: `rootseal account list` shows them")))
 }
 
 pub(super) fn no_profile(name: &str) -> Error {
@@ -320,4 +331,3 @@ fn profile_info(index: &Index, profile: &Profile) -> ProfileInfo {
         region: profile.region.clone().unwrap_or_default(),
     }
 }
-

@@ -8,7 +8,12 @@ use crate::audit::{Entry, Outcome};
 
 impl Service {
     /// Records a secret's release before it happens: whoever calls this releases nothing when it fails.
-    pub(super) async fn record(&self, caller: &Caller, purpose: &Purpose, token: Option<&str>) -> Result<(), Error> {
+    pub(super) async fn record(
+        &self,
+        caller: &Caller,
+        purpose: &Purpose,
+        token: Option<&str>,
+    ) -> Result<(), Error> {
         self.disk.record(self.entry(caller, purpose, token, Outcome::Granted, None)).await
     }
 

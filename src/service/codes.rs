@@ -24,7 +24,11 @@ impl Service {
     ///
     /// # Errors
     /// All that a guarded operation can go wrong with.
-    pub async fn totp_code(self: &Arc<Self>, request: CodeRequest, who: Who<'_>) -> Result<(OtpCode, u64), Error> {
+    pub async fn totp_code(
+        self: &Arc<Self>,
+        request: CodeRequest,
+        who: Who<'_>,
+    ) -> Result<(OtpCode, u64), Error> {
         let Done { yielded, purpose, token, .. } = self.guarded(Arc::new(request), who).await?;
         self.record(who.caller, &purpose, Some(&token)).await?;
         Ok(yielded)
@@ -46,7 +50,8 @@ impl Guarded for CodeRequest {
 
     fn plan(&self, house: &House) -> Result<CodePlan, Error> {
         let index = house.unlocked()?.index();
-        let account = index.account(self.account).ok_or_else(|| Error::NotFound("such account".to_owned()))?;
+        let account =
+            index.account(self.account).ok_or_else(|| Error::NotFound("such account".to_owned()))?;
         let item = seed_of(index, self.account, self.mfa_serial.as_deref())?;
         Ok(CodePlan {
             item: item.id,
@@ -75,7 +80,11 @@ impl Guarded for CodeRequest {
 }
 
 /// The seed of an account: the one that was named, or the only one.
-pub(super) fn seed_of<'i>(index: &'i Index, account: AccountRef, serial: Option<&str>) -> Result<&'i Item, Error> {
+pub(super) fn seed_of<'i>(
+    index: &'i Index,
+    account: AccountRef,
+    serial: Option<&str>,
+) -> Result<&'i Item, Error> {
     let mut seeds = index
         .items_of(account)
         .filter(|item| item.kind == ItemKind::Totp)
@@ -83,7 +92,9 @@ pub(super) fn seed_of<'i>(index: &'i Index, account: AccountRef, serial: Option<
     let name = index.account(account).map_or("", |account| &account.name);
     match (seeds.next(), seeds.next()) {
         (Some(seed), None) => Ok(seed),
-        (Some(_), Some(_)) => Err(Error::Invalid(format!("{name} has several TOTP seeds: name one with --mfa-serial"))),
+        (Some(_), Some(_)) => {
+            Err(Error::Invalid(format!("{name} has several TOTP seeds: name one with --mfa-serial")))
+        }
         (None, _) => Err(Error::NotFound(format!("such TOTP seed in {name}: `rootseal totp add` adds one"))),
     }
 }

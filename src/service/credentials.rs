@@ -90,7 +90,11 @@ impl Plan {
     fn act(&self) -> String {
         let account = &self.account;
         let identity = identity(&account.name, &account.account_id, account.user.as_deref());
-        let elsewhere = if self.endpoint.is_plain_http() { format!(", at {}", self.endpoint.url()) } else { String::new() };
+        let elsewhere = if self.endpoint.is_plain_http() {
+            format!(", at {}", self.endpoint.url())
+        } else {
+            String::new()
+        };
         format!("GetSessionToken, {}, {identity}{elsewhere}", self.duration)
     }
 }
@@ -101,7 +105,11 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Locked`], [`Error::NoPrompt`], [`Error::AuditFailed`]…
-    pub async fn credentials(self: &Arc<Self>, request: CredentialRequest, caller: &Caller) -> Result<Answer, Error> {
+    pub async fn credentials(
+        self: &Arc<Self>,
+        request: CredentialRequest,
+        caller: &Caller,
+    ) -> Result<Answer, Error> {
         if let Some(ready) = self.cached(&request, caller).await? {
             return Ok(ready);
         }
@@ -131,7 +139,10 @@ impl Service {
                     return Ok(None);
                 }
                 let plan = Plan::make(house, &wanted, &allowed)?;
-                Ok(house.sessions.get(&plan.key(uid), &clock).map(|(session, until)| (plan.act(), session, until)))
+                Ok(house
+                    .sessions
+                    .get(&plan.key(uid), &clock)
+                    .map(|(session, until)| (plan.act(), session, until)))
             })
             .await?;
         let Some((act, session, expiration)) = found else { return Ok(None) };

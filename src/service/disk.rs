@@ -37,7 +37,10 @@ impl Disk {
         Ok(Self(jobs))
     }
 
-    async fn run<R: Send + 'static>(&self, job: impl FnOnce(&mut Desk) -> R + Send + 'static) -> Result<R, Error> {
+    async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Desk) -> R + Send + 'static,
+    ) -> Result<R, Error> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |desk| {
             let _asker_gone = answer.send(job(desk));

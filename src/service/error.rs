@@ -27,7 +27,9 @@ pub enum Error {
     #[error("wrong PIN, {0} left before the token blocks")]
     PinInvalid(Tries),
     /// The token takes no PIN any more.
-    #[error("the token's PIN is blocked: use another keyslot's token; a reset would destroy this one's keyslot")]
+    #[error(
+        "the token's PIN is blocked: use another keyslot's token; a reset would destroy this one's keyslot"
+    )]
     PinBlocked,
     /// Three wrong PINs in a row.
     #[error("too many wrong PINs in a row: unplug the token, plug it in again and retry")]
@@ -199,7 +201,9 @@ impl From<crate::aws::Error> for Error {
         use crate::aws::Error as Aws;
         match error {
             Aws::Refused(refusal) => Self::AwsRefused(refusal),
-            Aws::Status(_) | Aws::ReplyForm(_) | Aws::ReplyLacks(_) | Aws::ReplyTooLarge => Self::AwsAnswer(error),
+            Aws::Status(_) | Aws::ReplyForm(_) | Aws::ReplyLacks(_) | Aws::ReplyTooLarge => {
+                Self::AwsAnswer(error)
+            }
             _ => Self::Invalid(error.to_string()),
         }
     }

@@ -126,7 +126,13 @@ impl Service {
             self.wait_for_fresh_step(seed, who.prompter).await?;
         }
         let (header, _) = self.keeper.run(|house| house.header()).await?;
-        let keys = self.open_locks(&Asker { who, purpose: &purpose }, header, Wanted { unlock: shown.is_none(), guard: true }).await?;
+        let keys = self
+            .open_locks(
+                &Asker { who, purpose: &purpose },
+                header,
+                Wanted { unlock: shown.is_none(), guard: true },
+            )
+            .await?;
         let saving = if G::SAVES { Some(Arc::clone(&self.saving).lock_owned().await) } else { None };
         if let Some(key) = keys.unlock {
             let unlock = Purpose::new("unlock", "unlock the vault");
@@ -142,13 +148,19 @@ impl Service {
             .run(move |house| {
                 let plan = request.plan(house)?;
                 if shown.is_some_and(|shown| shown != plan) {
-                    return Err(Error::Failed("the vault changed while the prompt was shown: nothing was done"));
+                    return Err(Error::Failed(
+                        "the vault changed while the prompt was shown: nothing was done",
+                    ));
                 }
                 let mut machine = std::mem::take(&mut house.machine);
                 let result = house.unlocked_mut().and_then(|vault| {
                     let guard = vault.guard(key).map_err(|error| vault_error(&error, &path))?;
                     machine.seen = Some(guard.seen());
-                    request.act(&plan, guard, &mut Tools { clock: &clock, machine: &mut machine, path: &path })
+                    request.act(
+                        &plan,
+                        guard,
+                        &mut Tools { clock: &clock, machine: &mut machine, path: &path },
+                    )
                 });
                 house.machine = machine;
                 result.map(|yielded| (plan, yielded))
@@ -176,7 +188,8 @@ impl Service {
         if missing == 0 {
             return Ok(());
         }
-        let text = format!("Waiting {missing} s for the next code: the current one has been given out already");
+        let text =
+            format!("Waiting {missing} s for the next code: the current one has been given out already");
         prompter.waiting(text, until).await.unwrap_or(());
         loop {
             let left = until.saturating_mul(1000).saturating_sub(self.clock.now_millis());

@@ -75,17 +75,25 @@ impl Service {
             SeedForm::Base32 => Enrolment::from_base32(new.bytes)?,
             SeedForm::Qr => otp::read_png(new.bytes)?.with(Enrolment::from_uri)?,
         };
-        let owner = self
-            .keeper
-            .run(move |house| Ok(by_id(house.unlocked()?.index(), account)?.clone()))
-            .await?;
+        let owner =
+            self.keeper.run(move |house| Ok(by_id(house.unlocked()?.index(), account)?.clone())).await?;
         let mfa_serial = serial(&owner, new.mfa_serial.as_deref())?;
         let added = TotpAdded { mfa_serial: mfa_serial.to_string(), weak: enrolment.weak };
-        self.take_in(account, TakeIn::Totp { mfa_serial, seed: enrolment.seed, params: enrolment.params }, who).await?;
+        self.take_in(
+            account,
+            TakeIn::Totp { mfa_serial, seed: enrolment.seed, params: enrolment.params },
+            who,
+        )
+        .await?;
         Ok(added)
     }
 
-    async fn take_in(self: &Arc<Self>, account: AccountRef, secret: TakeIn, who: Who<'_>) -> Result<(), Error> {
+    async fn take_in(
+        self: &Arc<Self>,
+        account: AccountRef,
+        secret: TakeIn,
+        who: Who<'_>,
+    ) -> Result<(), Error> {
         let request = Arc::new(Import { account, secret: std::sync::Mutex::new(Some(secret)) });
         let Done { yielded, purpose, token, saving, .. } = self.guarded(request, who).await?;
         self.record(who.caller, &purpose, Some(&token)).await?;
@@ -141,7 +149,8 @@ impl Guarded for Import {
             }
             None => return Err(Error::Failed("the secret is sealed already")),
         };
-        let same = |item: &crate::vault::Item| item.kind == kind && item.public_text.as_deref() == Some(&*text);
+        let same =
+            |item: &crate::vault::Item| item.kind == kind && item.public_text.as_deref() == Some(&*text);
         if index.items_of(account.id).any(same) {
             return Err(Error::Exists(format!("the {what} in {}", account.name)));
         }
@@ -182,8 +191,12 @@ impl Guarded for Import {
                 period: params.period(),
             },
         };
-        let new =
-            NewItem { account: self.account, class: Class::Guarded, replaces: None, created: tools.clock.now() };
+        let new = NewItem {
+            account: self.account,
+            class: Class::Guarded,
+            replaces: None,
+            created: tools.clock.now(),
+        };
         let mut draft = guard.edit();
         draft
             .put(new, &payload)

@@ -37,7 +37,12 @@ struct Match {
 
 impl Service {
     /// Opens the locks that are wanted with one PIN and one touch. One prompt at a time: the caller holds the turn.
-    pub(super) async fn open_locks(&self, asker: &Asker<'_>, header: Header, wanted: Wanted) -> Result<Keys, Error> {
+    pub(super) async fn open_locks(
+        &self,
+        asker: &Asker<'_>,
+        header: Header,
+        wanted: Wanted,
+    ) -> Result<Keys, Error> {
         if !asker.who.prompter.available() {
             return Err(Error::NoPrompt);
         }
@@ -72,8 +77,10 @@ impl Service {
         };
         self.announce_touch(asker, token, label).await?;
         let binding = slot.binding().to_vec();
-        let derived =
-            token.worker.run(PATIENCE, move |token, patience| token.derive(&binding, wanted, patience)).await?;
+        let derived = token
+            .worker
+            .run(PATIENCE, move |token, patience| token.derive(&binding, wanted, patience))
+            .await?;
         self.clock.confirm();
         Ok(derived)
     }
@@ -110,7 +117,12 @@ impl Service {
         }
     }
 
-    pub(super) async fn announce_touch(&self, asker: &Asker<'_>, token: &Present, label: &str) -> Result<(), Error> {
+    pub(super) async fn announce_touch(
+        &self,
+        asker: &Asker<'_>,
+        token: &Present,
+        label: &str,
+    ) -> Result<(), Error> {
         let ask = self.ask(asker, token, label);
         match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask)).await {
             Ok(Ok(())) => Ok(()),
@@ -143,7 +155,8 @@ impl Service {
             return Err(Error::TokenChoice(list(found.iter().map(|found| &found.token))));
         }
         found.pop().ok_or_else(|| {
-            let labels: Vec<_> = header.keyslots().iter().map(|slot| format!("\u{201c}{}\u{201d}", slot.label())).collect();
+            let labels: Vec<_> =
+                header.keyslots().iter().map(|slot| format!("\u{201c}{}\u{201d}", slot.label())).collect();
             Error::WrongToken(labels.join(" or "))
         })
     }
@@ -181,7 +194,9 @@ impl Service {
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
             if present.is_empty() {
-                return Err(Error::NotFound(format!("token {wanted}: `rootseal token list` names those connected")));
+                return Err(Error::NotFound(format!(
+                    "token {wanted}: `rootseal token list` names those connected"
+                )));
             }
         }
         if present.is_empty() {
@@ -200,7 +215,11 @@ impl Service {
     }
 }
 
-async fn verify(token: &Present, pin: Pin, purpose: PinPurpose) -> Result<(Pin, Result<(), TokenError>), Error> {
+async fn verify(
+    token: &Present,
+    pin: Pin,
+    purpose: PinPurpose,
+) -> Result<(Pin, Result<(), TokenError>), Error> {
     let job = token.worker.run(QUESTION, move |token, patience| {
         let verified = token.verify_pin(&pin, purpose, patience);
         Ok((pin, verified))
@@ -220,7 +239,11 @@ pub(super) async fn release(token: &Present) {
 
 /// What people call a connected token.
 pub(super) fn name(token: &Present) -> String {
-    if token.serial.is_empty() { token.product.clone() } else { format!("{} {}", token.product, token.serial) }
+    if token.serial.is_empty() {
+        token.product.clone()
+    } else {
+        format!("{} {}", token.product, token.serial)
+    }
 }
 
 /// Ids and names, for somebody who has to choose.

@@ -23,7 +23,8 @@ impl Machine {
     /// `[version, seen or null, {item id: seconds}]`.
     pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        self.write(&mut Encoder::new(&mut bytes)).map_err(|_in_memory| Error::Failed("the state cannot be encoded"))?;
+        self.write(&mut Encoder::new(&mut bytes))
+            .map_err(|_in_memory| Error::Failed("the state cannot be encoded"))?;
         Ok(bytes)
     }
 

@@ -33,6 +33,7 @@ pub use vaults::NewVaultOptions;
 
 use crate::store::{Keep, Store, StoreError};
 use crate::token::registry::{Look, Registry};
+use crate::vault::SlotId;
 use clock::{Clock, Watch};
 use credentials::Pending;
 use disk::Disk;
@@ -40,7 +41,6 @@ use house::House;
 use keeper::Keeper;
 use machine::Machine;
 use problem::vault_error;
-use crate::vault::SlotId;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -125,7 +125,8 @@ impl Service {
     }
 
     fn look_for_tokens(&self) -> Result<Look, Error> {
-        let mut registry = self.tokens.lock().map_err(|_poisoned| Error::Failed("the list of tokens is lost"))?;
+        let mut registry =
+            self.tokens.lock().map_err(|_poisoned| Error::Failed("the list of tokens is lost"))?;
         Ok(registry.look())
     }
 

@@ -24,15 +24,18 @@ impl Problem {
         match error {
             VaultError::Rollback(reversal) => Self {
                 kind: Kind::Rollback,
-                text: format!("{path} is not the vault that this machine saw last: {reversal}; put the newest copy back"),
+                text: format!(
+                    "{path} is not the vault that this machine saw last: {reversal}; put the newest copy back"
+                ),
             },
             VaultError::NewerFormat(version) => Self {
                 kind: Kind::Unsupported,
                 text: format!("{path} has format {version}, which this version does not know"),
             },
-            VaultError::Unsupported(what) => {
-                Self { kind: Kind::Unsupported, text: format!("{path} uses {what}, which this version does not support") }
-            }
+            VaultError::Unsupported(what) => Self {
+                kind: Kind::Unsupported,
+                text: format!("{path} uses {what}, which this version does not support"),
+            },
             VaultError::Damaged(part) | VaultError::TooLarge(part) => {
                 Self { kind: Kind::Damaged, text: format!("{path} is damaged ({part})") }
             }
@@ -62,7 +65,9 @@ impl Problem {
 /// An error of the vault room, met while a vault that could be read was worked with.
 pub(super) fn vault_error(error: &VaultError, path: &Path) -> Error {
     match error {
-        VaultError::WrongToken | VaultError::NoSuchLock => Error::WrongToken("a token that opens this vault".to_owned()),
+        VaultError::WrongToken | VaultError::NoSuchLock => {
+            Error::WrongToken("a token that opens this vault".to_owned())
+        }
         VaultError::NotFound => Error::NotFound("such entry".to_owned()),
         VaultError::Exists => Error::Exists("an entry of that name".to_owned()),
         VaultError::Invalid(field) => Error::Invalid(format!("the {field} is not valid")),

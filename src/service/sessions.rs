@@ -38,17 +38,25 @@ impl Sessions {
         let margin = margin(key.duration);
         let by_wall = clock.now().saturating_add(margin) < session.expiration;
         let by_boot = clock.boot_seconds().saturating_add(margin) < session.boot_expiration;
-        (by_wall && by_boot && clock.jump().is_none()).then(|| (Arc::clone(&session.credentials), session.expiration))
+        (by_wall && by_boot && clock.jump().is_none())
+            .then(|| (Arc::clone(&session.credentials), session.expiration))
     }
 
     /// Keeps a session for the next request of the same kind.
-    pub(super) fn put(&mut self, key: SessionKey, credentials: Arc<SessionCredentials>, expiration: u64, clock: &Watch) {
+    pub(super) fn put(
+        &mut self,
+        key: SessionKey,
+        credentials: Arc<SessionCredentials>,
+        expiration: u64,
+        clock: &Watch,
+    ) {
         let left = expiration.saturating_sub(clock.now()).min(u64::from(key.duration));
         let boot_expiration = clock.boot_seconds().saturating_add(left);
         let now = clock.boot_seconds();
         self.0.retain(|_, session| session.boot_expiration > now);
         if self.0.len() >= MOST {
-            let first = self.0.iter().min_by_key(|(_, session)| session.boot_expiration).map(|(key, _)| key.clone());
+            let first =
+                self.0.iter().min_by_key(|(_, session)| session.boot_expiration).map(|(key, _)| key.clone());
             first.and_then(|key| self.0.remove(&key));
         }
         self.0.insert(key, Session { credentials, expiration, boot_expiration });

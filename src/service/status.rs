@@ -83,7 +83,13 @@ impl Service {
                     Vault::Unlocked(_) => (VaultState::Unlocked, String::new()),
                 };
                 let Ok((header, _)) = house.header() else {
-                    return VaultInfo { state, problem, generation: 0, thresholds: (0, 0), keyslots: Vec::new() };
+                    return VaultInfo {
+                        state,
+                        problem,
+                        generation: 0,
+                        thresholds: (0, 0),
+                        keyslots: Vec::new(),
+                    };
                 };
                 let thresholds = header.thresholds();
                 let keyslots = header.keyslots().iter().map(|slot| KeyslotInfo {

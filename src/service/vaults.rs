@@ -29,10 +29,15 @@ impl Service {
     pub async fn create_vault(self: &Arc<Self>, options: NewVaultOptions, who: Who<'_>) -> Result<(), Error> {
         for (field, text) in [("label", &options.label), ("holder", &options.holder)] {
             if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
-                return Err(Error::Invalid(format!("the {field} must have 1 to 64 bytes and no control characters")));
+                return Err(Error::Invalid(format!(
+                    "the {field} must have 1 to 64 bytes and no control characters"
+                )));
             }
         }
-        let purpose = Purpose::new("create-vault", format!("make a vault that \u{201c}{}\u{201d} opens", options.label));
+        let purpose = Purpose::new(
+            "create-vault",
+            format!("make a vault that \u{201c}{}\u{201d} opens", options.label),
+        );
         let result = self.create(options, who, &purpose).await;
         if let Err(error) = &result {
             self.record_refusal(who.caller, &purpose, error).await;
@@ -83,7 +88,8 @@ impl Service {
             unlock,
             guard: derived.guard,
         };
-        let vault = NewVault::create(slot, Thresholds::ONE).map_err(|error| vault_error(&error, &self.path))?;
+        let vault =
+            NewVault::create(slot, Thresholds::ONE).map_err(|error| vault_error(&error, &self.path))?;
         self.record(who.caller, purpose, Some(&name(&token))).await?;
         let bytes = vault.bytes().to_vec();
         let service = Arc::clone(self);
@@ -93,7 +99,8 @@ impl Service {
                 .keeper
                 .ask(move |house| {
                     let vault = vault.into_unlocked();
-                    house.machine = super::machine::Machine { seen: Some(vault.seen()), ..Default::default() };
+                    house.machine =
+                        super::machine::Machine { seen: Some(vault.seen()), ..Default::default() };
                     house.vault = Vault::Unlocked(vault);
                 })
                 .await?;
@@ -181,7 +188,8 @@ impl Service {
                 let seen = house.machine.seen;
                 let vault = house.unlocked()?;
                 let damaged = |error| super::problem::Problem::new(&error, &path).error();
-                let again = SealedVault::parse(bytes).map_err(damaged)?.check(seen.as_ref()).map_err(damaged)?;
+                let again =
+                    SealedVault::parse(bytes).map_err(damaged)?.check(seen.as_ref()).map_err(damaged)?;
                 vault.verify(&again).map_err(damaged)?;
                 Ok((vault.generation(), vault.index().items().len() as u64))
             })

@@ -55,11 +55,14 @@ impl FidoToken {
 
 impl Token for FidoToken {
     fn traits(&mut self, patience: &Patience) -> Result<Traits, TokenError> {
-        self.command(patience, |client, _| Ok(Traits { needs_pin: client.info().options.client_pin == Some(true) }))
+        self.command(patience, |client, _| {
+            Ok(Traits { needs_pin: client.info().options.client_pin == Some(true) })
+        })
     }
 
     fn find(&mut self, bindings: &[Vec<u8>], patience: &Patience) -> Result<Option<usize>, TokenError> {
-        let bindings: Vec<_> = bindings.iter().map(|bytes| Binding::decode(bytes)).collect::<Result<_, _>>()?;
+        let bindings: Vec<_> =
+            bindings.iter().map(|bytes| Binding::decode(bytes)).collect::<Result<_, _>>()?;
         let ids: Vec<_> = bindings.iter().map(|binding| &*binding.credential_id).collect();
         self.command(patience, |client, _| {
             Ok(match client.has_credential(RP_ID, &ids, patience)? {
@@ -86,7 +89,8 @@ impl Token for FidoToken {
             PinPurpose::Create => Permission::MakeCredential,
             PinPurpose::Derive => Permission::GetAssertion,
         };
-        let proof = self.command(patience, |client, _| Ok(client.pin_token(pin, permission, RP_ID, patience)?))?;
+        let proof =
+            self.command(patience, |client, _| Ok(client.pin_token(pin, permission, RP_ID, patience)?))?;
         self.proof = Some(proof);
         Ok(())
     }
@@ -103,7 +107,8 @@ impl Token for FidoToken {
             exclude: &[],
         };
         let (made, user_verified) = self.command(patience, |client, proof| {
-            let made = client.make_credential(&new, proof, &mut Wait { patience, on_keepalive: &mut |_| {} })?;
+            let made =
+                client.make_credential(&new, proof, &mut Wait { patience, on_keepalive: &mut |_| {} })?;
             Ok((made, proof.is_some()))
         })?;
         // Each proof is good for one command.
@@ -131,7 +136,8 @@ impl Token for FidoToken {
         };
         let output = self.command(patience, |client, proof| {
             // The secret is another one with the PIN verified: ask as it was enrolled.
-            let proof = if binding.user_verified { Some(proof.ok_or(TokenError::PinRequired)?) } else { None };
+            let proof =
+                if binding.user_verified { Some(proof.ok_or(TokenError::PinRequired)?) } else { None };
             Ok(client.hmac_secret(&request, proof, &mut Wait { patience, on_keepalive: &mut |_| {} })?)
         });
         self.proof = None;
@@ -211,8 +217,12 @@ mod tests {
 
     #[test]
     fn a_binding_is_read_as_it_was_written_and_in_no_other_form() {
-        let binding =
-            Binding { credential_id: vec![7; 70], salts: [[1; 32], [2; 32]], user_verified: true, aaguid: [3; 16] };
+        let binding = Binding {
+            credential_id: vec![7; 70],
+            salts: [[1; 32], [2; 32]],
+            user_verified: true,
+            aaguid: [3; 16],
+        };
         let bytes = binding.encode();
         assert_eq!(Binding::decode(&bytes), Ok(binding));
         for length in 0..bytes.len() {

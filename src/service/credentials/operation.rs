@@ -79,7 +79,11 @@ impl Operation {
     ///
     /// # Errors
     /// [`Error::AwsRefused`] with AWS's reason, [`Error::AwsAnswer`], [`Error::AuditFailed`].
-    pub async fn finish(&mut self, status: u16, reply: &[u8]) -> Result<(Arc<SessionCredentials>, u64), Error> {
+    pub async fn finish(
+        &mut self,
+        status: u16,
+        reply: &[u8],
+    ) -> Result<(Arc<SessionCredentials>, u64), Error> {
         let Step::Sent(plan) = std::mem::replace(&mut self.step, Step::Over) else {
             return Err(Error::Invalid("this operation waits for no answer".to_owned()));
         };
@@ -117,7 +121,9 @@ impl Operation {
                 GiveUp::Tls => Error::Failed("AWS could not prove who it is"),
                 GiveUp::Cancelled => Error::Cancelled,
             };
-            self.service.record_refusal(&self.caller, &Purpose::new("session-granted", plan.act()), &why).await;
+            self.service
+                .record_refusal(&self.caller, &Purpose::new("session-granted", plan.act()), &why)
+                .await;
         }
     }
 }

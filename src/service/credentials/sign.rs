@@ -45,7 +45,9 @@ impl Guarded for Sign {
         let open = |item| guard.secret(item).map_err(|error| vault_error(&error, tools.path));
         let (key, seed) = (open(plan.access_key)?, open(plan.seed)?);
         drop(guard);
-        let (Payload::AccessKey { access_key_id, secret, .. }, Payload::Totp { mfa_serial, .. }) = (&key, &seed) else {
+        let (Payload::AccessKey { access_key_id, secret, .. }, Payload::Totp { mfa_serial, .. }) =
+            (&key, &seed)
+        else {
             return Err(Error::Failed("the profile's items are not what they seem"));
         };
         let partition: Partition = plan.account.partition.parse()?;
