@@ -139,7 +139,7 @@ fn every_fault(keep: &'static str) {
     for expected in ["openat", "write", "fsync", "unlinkat"] {
         assert!(counts.get(expected).is_some_and(|(before, all)| all > before), "{expected}: {counts:?}");
     }
-    let (before, all) = counts["fsync"];
+    let (before, all) = counts.get("fsync").unwrap();
     assert_eq!(all - before, 2, "the new file and its directory are synced");
     let mut failed = 0;
     for (call, (before, all)) in &counts {
