@@ -139,15 +139,18 @@ fn every_fault(keep: &'static str) {
     for expected in ["openat", "write", "fsync", "unlinkat"] {
         assert!(counts.get(expected).is_some_and(|(before, all)| all > before), "{expected}: {counts:?}");
     }
+    let (before, all) = counts.get("fsync").unwrap();
+    assert_eq!(all - before, 2, "the new file and its directory are synced");
     let mut failed = 0;
     for (call, (before, all)) in &counts {
         for nth in before + 1..=*all {
-            for fault in ["error=ENOSPC", "error=EIO", "signal=KILL"] {
+            for fault in ["error=ENOSPC", "error=EIO", "error=EROFS", "error=EINTR", "signal=KILL"] {
                 run.prepare();
                 let what = format!("{keep}: {fault} in {call} {} of {}", nth - before, all - before);
                 let output = run.child(&["-e", &format!("inject={call}:{fault}:when={nth}")]);
                 // The harness itself writes to stdout after the save: its failure is not the save's.
                 let saved = output.status.success();
+                assert!(saved || fault != "error=EINTR", "{what}: an interrupted call is to be repeated");
                 failed += usize::from(!saved);
                 run.check(&what, saved);
             }

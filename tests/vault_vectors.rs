@@ -1,6 +1,11 @@
 //! The fixed vault under `tests/vectors/vault/`: it opens with what stands beside it, and says what stands
 //! beside it. `tests/python/test_vault_format.py` reads the same files without our code.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 use rootseal::secret::{LongTermKey, TokenSecret, TotpSeed};
 use rootseal::vault::{
@@ -54,7 +59,7 @@ fn contents(header: &Header, index: &Index, payloads: &[Payload]) -> Value {
     });
     let items = index.items().iter().zip(payloads).map(|(item, payload)| {
         json!({"id": item.id.to_string(), "account": item.account.to_string(), "kind": item.kind.as_str(),
-            "class": if item.class == Class::Guarded { 1 } else { 0 }, "version": item.version,
+            "class": u8::from(item.class == Class::Guarded), "version": item.version,
             "created": item.created, "public text": item.public_text.as_deref(),
             "record": record(payload)})
     });

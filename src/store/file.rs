@@ -6,7 +6,7 @@
 use super::{Keep, Store, StoreError};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr as retry};
 use std::fs::{DirBuilder, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -53,7 +53,7 @@ impl FileStore {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle =
             rustix::fs::open(directory, flags, Mode::empty()).map_err(io("open the data directory"))?;
-        let stat = rustix::fs::fstat(&handle).map_err(io("examine the data directory"))?;
+        let stat = retry(|| rustix::fs::fstat(&handle)).map_err(io("examine the data directory"))?;
         let others = Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH);
         if others || stat.st_uid != rustix::process::geteuid().as_raw() {
             return Err(StoreError::NotPrivate);
@@ -70,13 +70,13 @@ impl FileStore {
     fn read(&self, name: &str, limit: u64) -> Result<Option<(Vec<u8>, Identity)>, StoreError> {
         // NONBLOCK: opening a FIFO that somebody put there must not hang.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = match rustix::fs::openat(&self.directory, name, flags, Mode::empty()) {
+        let mut file = match retry(|| rustix::fs::openat(&self.directory, name, flags, Mode::empty())) {
             Ok(file) => File::from(file),
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP) => return Err(StoreError::NotAFile),
             Err(error) => return Err(io("open a file")(error)),
         };
-        let stat = rustix::fs::fstat(&file).map_err(io("examine a file"))?;
+        let stat = retry(|| rustix::fs::fstat(&file)).map_err(io("examine a file"))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(StoreError::NotAFile);
         }
@@ -97,35 +97,35 @@ impl FileStore {
     fn write(&self, name: &'static str, bytes: &[u8]) -> Result<(New<'_>, Identity), StoreError> {
         self.remove(name)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.directory, name, flags, Mode::RUSR | Mode::WUSR);
+        let file = retry(|| rustix::fs::openat(&self.directory, name, flags, Mode::RUSR | Mode::WUSR));
         let mut file = File::from(file.map_err(io("make a file"))?);
         let new = New { store: self, name };
         // Both go on after an interrupted or a short write.
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         written.map_err(|source| StoreError::Io { action: "write a file", source })?;
-        let stat = rustix::fs::fstat(&file).map_err(io("examine a file"))?;
+        let stat = retry(|| rustix::fs::fstat(&file)).map_err(io("examine a file"))?;
         Ok((new, Identity::of(&stat)))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
-        rustix::fs::renameat(&self.directory, from, &self.directory, to).map_err(io("rename a file"))
+        retry(|| rustix::fs::renameat(&self.directory, from, &self.directory, to))
+            .map_err(io("rename a file"))
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
-        match rustix::fs::unlinkat(&self.directory, name, AtFlags::empty()) {
+        match retry(|| rustix::fs::unlinkat(&self.directory, name, AtFlags::empty())) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(io("remove a file")(error)),
         }
     }
 
     fn sync_directory(&self) -> Result<(), StoreError> {
-        rustix::io::retry_on_intr(|| rustix::fs::fsync(&self.directory))
-            .map_err(|error| StoreError::InDoubt(error.into()))
+        retry(|| rustix::fs::fsync(&self.directory)).map_err(|error| StoreError::InDoubt(error.into()))
     }
 
     /// The vault that is there now.
     fn current(&self) -> Result<Option<Identity>, StoreError> {
-        match rustix::fs::statat(&self.directory, VAULT, AtFlags::SYMLINK_NOFOLLOW) {
+        match retry(|| rustix::fs::statat(&self.directory, VAULT, AtFlags::SYMLINK_NOFOLLOW)) {
             Ok(stat) => Ok(Some(Identity::of(&stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(io("examine the vault file")(error)),
@@ -135,7 +135,8 @@ impl FileStore {
     /// Gives the vault that is there a second name, in place of an older previous one.
     fn keep_previous(&self) -> Result<(), StoreError> {
         self.remove(PREVIOUS_NEW)?;
-        rustix::fs::linkat(&self.directory, VAULT, &self.directory, PREVIOUS_NEW, AtFlags::empty())
+        let here = &self.directory;
+        retry(|| rustix::fs::linkat(here, VAULT, here, PREVIOUS_NEW, AtFlags::empty()))
             .map_err(io("keep the previous vault file"))?;
         let second = New { store: self, name: PREVIOUS_NEW };
         self.rename(PREVIOUS_NEW, PREVIOUS)?;
@@ -223,8 +224,7 @@ fn lock(directory: &OwnedFd) -> Result<OwnedFd, StoreError> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let lock = rustix::fs::openat(directory, LOCK, flags, Mode::RUSR | Mode::WUSR)
         .map_err(io("open the lock file"))?;
-    let locked =
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive));
+    let locked = retry(|| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive));
     match locked {
         Ok(()) => Ok(lock),
         Err(Errno::WOULDBLOCK) => Err(StoreError::InUse),

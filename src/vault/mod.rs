@@ -8,6 +8,7 @@
 mod cbor;
 mod create;
 mod draft;
+mod entry;
 mod error;
 mod guard;
 mod header;
@@ -30,10 +31,11 @@ mod tests;
 
 pub use create::NewVault;
 pub use draft::{Draft, NewAccount, NewItem};
+pub use entry::{Account, Item, Profile};
 pub use error::{Part, Reversal, VaultError};
 pub use guard::Guard;
 pub use header::Header;
-pub use index::{Account, Index, Item, Profile};
+pub use index::Index;
 pub use keyslot::Keyslot;
 pub use locked::{LockedVault, SealedVault};
 pub use payload::Payload;

@@ -155,6 +155,27 @@ fn an_older_version_of_a_record_cannot_come_back() {
     ));
 }
 
+/// Two changes from one state, of which one was saved: the other's record has the right keys and version.
+#[test]
+fn a_record_that_was_sealed_and_never_accepted_is_damage() {
+    let (mut vault, _) = original();
+    let replaced = vault.index.items[0].clone();
+    let mut change = |id: &str| {
+        let key = TOKEN.guard_key(vault.header()).unwrap();
+        let mut draft = vault.guard(key).unwrap().edit();
+        let new = NewItem { replaces: Some(replaced.id), ..item(replaced.account, Class::Guarded) };
+        draft.put(new, &access_key(PROD, id)).unwrap();
+        draft.seal().unwrap()
+    };
+    let (saved, dropped) = (change("AKIASAVED"), change("AKIALEFT1"));
+    let stray = dropped.image.record(&dropped.index.items[0]).to_vec();
+    vault.accept(saved).unwrap();
+    let key = TOKEN.guard_key(vault.header()).unwrap();
+    let mut forged = forge(&vault, |parts| parts.records[0] = stray);
+    let guard = forged.guard(key).unwrap();
+    assert_eq!(guard.secret(replaced.id).map(|_| ()), Err(VaultError::Damaged(Part::Record)));
+}
+
 #[test]
 fn keyslots_and_epoch_are_the_manifests() {
     let (vault, key) = original();

@@ -1,0 +1,136 @@
+//! Unlock (without the token's own time), and save after one change, for vaults of three sizes.
+//!
+//! `cargo bench --bench vault`. Each number is the best of several runs, in milliseconds; beside it the
+//! floor: what AES-256-GCM and SHA-256 alone take over the same bytes, or a plain write, sync and rename.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark prints, and ends where it cannot go on"
+)]
+
+use rootseal::crypto::aead::MessageKey;
+use rootseal::crypto::hash::sha256;
+use rootseal::secret::{LongTermKey, TokenSecret, UnlockKey};
+use rootseal::store::{FileStore, Keep, Store as _};
+use rootseal::vault::{
+    Class, NewAccount, NewItem, NewSlot, NewVault, Payload, Profile, SealedVault, Thresholds, UnlockedVault,
+};
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+fn token() -> TokenSecret {
+    TokenSecret::copy_from(&[7; 32])
+}
+
+fn best<T>(runs: usize, mut run: impl FnMut() -> T) -> f64 {
+    let time = |_| {
+        let start = Instant::now();
+        black_box(run());
+        start.elapsed().as_nanos()
+    };
+    (0..runs).map(time).min().unwrap() as f64 / 1e6
+}
+
+fn account(name: String) -> NewAccount {
+    NewAccount {
+        name,
+        account_id: "111122223333".to_owned(),
+        partition: "aws".to_owned(),
+        user: None,
+        email: None,
+        created: 1,
+    }
+}
+
+/// A vault of `items` guarded access keys, ten for an account.
+fn vault(items: usize) -> UnlockedVault {
+    let slot = NewSlot {
+        holder: "alice".to_owned(),
+        label: "key".to_owned(),
+        kind: "fido2".to_owned(),
+        created: 1,
+        binding: vec![0xa0],
+        unlock: token(),
+        guard: Some(token()),
+    };
+    let mut vault = NewVault::create(slot, Thresholds::ONE).unwrap().into_unlocked();
+    let key = vault.header().keyslots().first().unwrap().guard_key(vault.header(), &token()).unwrap();
+    let mut draft = vault.guard(key).unwrap().edit();
+    for number in 0..items.div_ceil(10) {
+        let id = draft.add_account(account(format!("account {number}"))).unwrap();
+        for item in 0..10 {
+            let payload = Payload::AccessKey {
+                account_id: "111122223333".to_owned(),
+                partition: "aws".to_owned(),
+                user: None,
+                access_key_id: format!("AKIA{number:08}{item:08}"),
+                secret: LongTermKey::copy_from(&[b'x'; 40]),
+            };
+            let new = NewItem { account: id, class: Class::Guarded, replaces: None, created: 1 };
+            draft.put(new, &payload).unwrap();
+        }
+    }
+    let staged = draft.seal().unwrap();
+    vault.accept(staged).unwrap();
+    vault
+}
+
+fn with_one_more_profile(vault: &UnlockedVault) -> Vec<u8> {
+    let mut draft = vault.edit();
+    let profile = Profile {
+        name: "one more".to_owned(),
+        account: draft.index().accounts().first().unwrap().id,
+        request: "GetSessionToken".to_owned(),
+        duration: 3600,
+        region: None,
+        created: 2,
+    };
+    draft.add_profile(profile).unwrap();
+    draft.seal().unwrap().bytes().to_vec()
+}
+
+fn plain_save(directory: &Path, bytes: &[u8]) {
+    let (new, old) = (directory.join("plain.new"), directory.join("plain"));
+    let mut file = File::create(&new).unwrap();
+    file.write_all(bytes).unwrap();
+    file.sync_all().unwrap();
+    std::fs::rename(&new, &old).unwrap();
+    File::open(directory).unwrap().sync_all().unwrap();
+}
+
+fn main() {
+    let directory = std::env::temp_dir().join(format!("rootseal-bench-{}", std::process::id()));
+    println!("   items  unlock (floor)     seal  save (floor)   file");
+    for (items, runs) in [(10, 200), (1_000, 100), (100_000, 10)] {
+        let bytes = vault(items).lock().bytes().to_vec();
+        let header = SealedVault::parse(bytes.clone()).unwrap().header().clone();
+        let key =
+            || -> UnlockKey { header.keyslots().first().unwrap().unlock_key(&header, &token()).unwrap() };
+        // The file is in memory, as the daemon holds it; from the token's secret to the open index.
+        let mut locked = Some(SealedVault::parse(bytes.clone()).unwrap().check(None).unwrap());
+        let unlock = best(runs, || {
+            let vault = locked.take().unwrap().unlock(key()).map_err(|(_, error)| error).unwrap();
+            locked = Some(vault.lock());
+        });
+        let vault = locked.unwrap().unlock(key()).map_err(|(_, error)| error).unwrap();
+        let floor = best(runs, || {
+            let mut out = Vec::with_capacity(bytes.len());
+            MessageKey::derive(b"", b"", &[]).seal(b"", &bytes, &mut out).unwrap();
+            sha256(&[&bytes])
+        });
+        let seal = best(runs, || with_one_more_profile(&vault));
+        let mut store = FileStore::open(&directory).unwrap();
+        store.load().unwrap();
+        let save = best(runs, || store.save(&with_one_more_profile(&vault), Keep::Previous).unwrap());
+        let plain = best(runs, || plain_save(&directory, &bytes));
+        println!(
+            "{items:8} {unlock:7.3} ({floor:7.3}) {seal:7.3} {save:7.3} ({plain:7.3}) {:6} KiB",
+            bytes.len() / 1024
+        );
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
