@@ -16,10 +16,9 @@ pub(super) enum Error {
     )]
     Unreachable { place: String, why: String },
     #[error(
-        "the server {place} runs as {}, not as you (uid {ours}): name your own daemon's address with --address",
-        uid_text(*.theirs)
+        "the server {place} runs as uid {theirs}, not as you (uid {ours}): name your own daemon's address with --address"
     )]
-    Stranger { place: String, theirs: Option<u32>, ours: u32 },
+    Stranger { place: String, theirs: u32, ours: u32 },
     #[error("rootseald went away in the middle of the command ({0}): look at its log and start it again")]
     Gone(String),
     /// What the daemon says.
@@ -51,10 +50,6 @@ pub(super) enum Error {
     },
     #[error("{0}")]
     Missing(String),
-}
-
-fn uid_text(uid: Option<u32>) -> String {
-    uid.map_or_else(|| "nobody knows whom".to_owned(), |uid| format!("uid {uid}"))
 }
 
 impl Error {
