@@ -1,4 +1,22 @@
 //! The door: D-Bus interfaces over the service, callers' identities, error names. Thin: no decision is made here.
 
+mod account;
+mod agents;
+mod bus;
+mod door;
+mod error;
+mod listen;
+mod listing;
+mod manager;
 pub mod names;
+mod objects;
+mod operation;
+mod options;
+mod pipe;
 pub mod proxy;
+mod token;
+mod vault;
+
+pub use bus::{Bus, serve};
+pub use door::House;
+pub use listen::Listener;

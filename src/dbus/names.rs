@@ -16,3 +16,8 @@ pub const OPERATIONS_PATH: &str = "/org/rootseal/operations";
 pub const AGENT_PATH: &str = "/org/rootseal/agent";
 /// What the names of our errors begin with.
 pub const ERROR_PREFIX: &str = "org.rootseal.Error.";
+
+/// Interface of the manager.
+pub const MANAGER_INTERFACE: &str = "org.rootseal.Manager1";
+/// Interface of a client's agent.
+pub const AGENT_INTERFACE: &str = "org.rootseal.Agent1";

@@ -1,0 +1,9 @@
+#![no_main]
+
+#[path = "../checks/text.rs"]
+#[expect(dead_code, reason = "each target uses one of the checks")]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    checks::rootkey_csv(input);
+});

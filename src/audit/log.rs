@@ -1,0 +1,216 @@
+//! The file: opened once, verified from its first line, only ever appended to.
+
+use super::record::{Record, chain_hash, chain_start};
+use super::{AuditError, Entry};
+use rustix::fs::{Mode, OFlags};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The open log. Its owner is the one that appends.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    next: u64,
+    head: String,
+    length: u64,
+    /// Set when a failed append could not be undone: what is on the disk is not known any more.
+    torn: bool,
+}
+
+impl Log {
+    /// Opens the log at `path`, makes it where there is none, and verifies the chain. A last line that was cut off
+    /// in the middle is removed: its secret never went out, because the line was never synced whole.
+    ///
+    /// # Errors
+    /// [`AuditError::Broken`] when a record does not follow from the one before, [`AuditError::Io`] otherwise.
+    pub fn open(path: &Path) -> Result<Self, AuditError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::APPEND;
+        let failed = |kind| AuditError::Io { path: path.to_owned(), kind };
+        let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|errno| failed(std::io::Error::from(errno).kind()))?;
+        let mut log = Self {
+            path: path.to_owned(),
+            file: File::from(file),
+            next: 1,
+            head: chain_start(),
+            length: 0,
+            torn: false,
+        };
+        log.verify()?;
+        log.file
+            .set_len(log.length)
+            .and_then(|()| log.file.sync_all())
+            .map_err(|error| failed(error.kind()))?;
+        if let Some(directory) = path.parent() {
+            File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(|error| failed(error.kind()))?;
+        }
+        Ok(log)
+    }
+
+    fn verify(&mut self) -> Result<(), AuditError> {
+        let failed = |error: std::io::Error| AuditError::Io { path: self.path.clone(), kind: error.kind() };
+        let mut reader = BufReader::new(&self.file);
+        reader.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            self.length = self.length.saturating_add(line.len() as u64);
+            line.pop();
+            let follows = serde_json::from_slice::<Record>(&line)
+                .is_ok_and(|record| record.seq == self.next && record.prev == self.head);
+            if !follows {
+                return Err(AuditError::Broken { path: self.path.clone(), record: self.next });
+            }
+            self.head = chain_hash(&line);
+            self.next = self.next.saturating_add(1);
+            line.clear();
+        }
+        Ok(())
+    }
+
+    /// Appends one record and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`]: then nothing that the record speaks of may happen.
+    pub fn append(&mut self, entry: &Entry) -> Result<(), AuditError> {
+        let record = Record { seq: self.next, entry: entry.clone(), prev: self.head.clone() };
+        let mut line =
+            serde_json::to_vec(&record).map_err(|error| self.failed(&std::io::Error::from(error)))?;
+        let head = chain_hash(&line);
+        line.push(b'\n');
+        if self.torn {
+            self.cut()?;
+        }
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // Half a line would break the chain for every record after it.
+            self.torn = true;
+            let _tried_again_before_the_next_record = self.cut();
+            return Err(self.failed(&error));
+        }
+        self.length = self.length.saturating_add(line.len() as u64);
+        self.next = self.next.saturating_add(1);
+        self.head = head;
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Result<(), AuditError> {
+        self.file
+            .set_len(self.length)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| self.failed(&error))?;
+        self.torn = false;
+        Ok(())
+    }
+
+    fn failed(&self, error: &std::io::Error) -> AuditError {
+        AuditError::Io { path: self.path.clone(), kind: error.kind() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Outcome;
+
+    fn entry(event: &str) -> Entry {
+        Entry {
+            time: 1,
+            event: event.to_owned(),
+            outcome: Outcome::Granted,
+            reason: None,
+            uid: 0,
+            pid: 1,
+            says_it_is: None,
+            what: None,
+            token: None,
+        }
+    }
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("rootseal-audit-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_log_goes_on_where_it_stopped() {
+        let folder = Folder::new("goes-on");
+        let path = folder.0.join("audit.log");
+        Log::open(&path).unwrap().append(&entry("one")).unwrap();
+        Log::open(&path).unwrap().append(&entry("two")).unwrap();
+        assert_eq!(Log::open(&path).unwrap().next, 3);
+    }
+
+    #[test]
+    fn a_changed_record_is_named() {
+        let folder = Folder::new("changed");
+        let path = folder.0.join("audit.log");
+        let mut log = Log::open(&path).unwrap();
+        for event in ["one", "two", "three"] {
+            log.append(&entry(event)).unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap().replace("\"two\"", "\"twi\"");
+        std::fs::write(&path, text).unwrap();
+        assert!(matches!(Log::open(&path), Err(AuditError::Broken { record: 3, .. })));
+    }
+
+    #[test]
+    fn a_removed_record_is_named() {
+        let folder = Folder::new("removed");
+        let path = folder.0.join("audit.log");
+        let mut log = Log::open(&path).unwrap();
+        for event in ["one", "two", "three"] {
+            log.append(&entry(event)).unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let without: Vec<&str> =
+            text.split_inclusive('\n').filter(|line| !line.contains("\"two\"")).collect();
+        std::fs::write(&path, without.concat()).unwrap();
+        assert!(matches!(Log::open(&path), Err(AuditError::Broken { record: 2, .. })));
+    }
+
+    #[test]
+    fn half_a_line_is_cut_off() {
+        let folder = Folder::new("half");
+        let path = folder.0.join("audit.log");
+        Log::open(&path).unwrap().append(&entry("one")).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let mut torn = whole.clone();
+        torn.extend_from_slice(b"{\"seq\":2,");
+        std::fs::write(&path, torn).unwrap();
+        let mut log = Log::open(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+        log.append(&entry("two")).unwrap();
+        assert_eq!(Log::open(&path).unwrap().next, 3);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_an_error_and_the_log_goes_on_afterwards() {
+        let folder = Folder::new("full");
+        let path = folder.0.join("audit.log");
+        let mut log = Log::open(&path).unwrap();
+        log.append(&entry("one")).unwrap();
+        let good = std::mem::replace(&mut log.file, File::open("/dev/null").unwrap());
+        assert!(matches!(log.append(&entry("two")), Err(AuditError::Io { .. })));
+        log.file = good;
+        log.append(&entry("three")).unwrap();
+        assert_eq!(Log::open(&path).unwrap().next, 3);
+    }
+}

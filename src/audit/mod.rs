@@ -1,0 +1,34 @@
+//! The audit log: one JSON line for each use of a secret, granted or refused, each chained to the one before by
+//! its hash and synced to disk before the secret goes out. No secret enters a record.
+
+mod log;
+mod record;
+
+pub use log::Log;
+pub use record::{Entry, Outcome};
+
+use std::path::PathBuf;
+
+/// Why the log cannot be written or believed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The chain does not hold: somebody or something changed the file.
+    #[error(
+        "the audit log {path} is damaged at record {record}: keep it as evidence under another name to begin a new one"
+    )]
+    Broken {
+        /// The log.
+        path: PathBuf,
+        /// The first record that does not hold, counted from 1.
+        record: u64,
+    },
+    /// The operating system refused.
+    #[error("the audit log {path} cannot be written ({kind})")]
+    Io {
+        /// The log.
+        path: PathBuf,
+        /// What the system said.
+        kind: std::io::ErrorKind,
+    },
+}

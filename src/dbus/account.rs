@@ -1,0 +1,147 @@
+//! `org.rootseal.Account1`
+
+use super::door::{Door, while_there};
+use super::error::Error;
+use super::objects::account_path;
+use super::options::{Dict, Options, entry};
+use super::pipe;
+use crate::service::{AccountInfo, CodeRequest, NewTotp, SeedForm, Who};
+use crate::vault::AccountRef;
+use std::collections::HashMap;
+use std::sync::Arc;
+use zbus::message::Header;
+use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant};
+use zbus::{Connection, fdo, interface};
+
+pub(super) struct Account {
+    door: Arc<Door>,
+    id: AccountRef,
+}
+
+/// Makes the account's object on this connection, if it is not there yet.
+pub(super) async fn publish(
+    door: &Arc<Door>,
+    connection: &Connection,
+    id: AccountRef,
+) -> Result<OwnedObjectPath, Error> {
+    let path = account_path(id)?;
+    connection.object_server().at(&path, Account { door: Arc::clone(door), id }).await?;
+    Ok(path)
+}
+
+/// Tells clients that the account's keys or devices changed.
+pub(super) async fn changed(connection: &Connection, id: AccountRef) -> Result<(), Error> {
+    let account = connection.object_server().interface::<_, Account>(account_path(id)?).await?;
+    let emitter = account.signal_emitter();
+    let account = account.get().await;
+    account.access_key_ids_changed(emitter).await?;
+    account.mfa_serials_changed(emitter).await?;
+    Ok(())
+}
+
+impl Account {
+    async fn info(&self) -> fdo::Result<AccountInfo> {
+        self.door.service.account(self.id).await.map_err(|error| fdo::Error::Failed(error.to_string()))
+    }
+}
+
+#[interface(name = "org.rootseal.Account1")]
+impl Account {
+    async fn import_access_key(
+        &self,
+        options: HashMap<String, OwnedVariant>,
+        input: OwnedFd,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<String, Error> {
+        let caller = self.door.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let token = options.text("token")?;
+        options.end()?;
+        let csv = pipe::read(input.into()).await?;
+        let prompter = self.door.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, token.as_deref());
+        while_there(&caller, self.door.service.import_access_key(self.id, &csv, who)).await
+    }
+
+    async fn add_totp(
+        &self,
+        options: HashMap<String, OwnedVariant>,
+        input: OwnedFd,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Dict, Error> {
+        let caller = self.door.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let form = match options.text("format")?.as_deref() {
+            Some("uri") => SeedForm::Uri,
+            Some("base32") => SeedForm::Base32,
+            Some("qr") => SeedForm::Qr,
+            _ => return Err(Error::invalid("format must be uri, base32 or qr")),
+        };
+        let mfa_serial = options.text("mfa_serial")?;
+        let token = options.text("token")?;
+        options.end()?;
+        let bytes = pipe::read(input.into()).await?;
+        let prompter = self.door.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, token.as_deref());
+        let new = NewTotp { bytes: &bytes, form, mfa_serial };
+        let added = while_there(&caller, self.door.service.add_totp(self.id, new, who)).await?;
+        Ok(Dict::from([entry("mfa_serial", added.mfa_serial)?, entry("weak", added.weak)?]))
+    }
+
+    async fn get_totp(
+        &self,
+        options: HashMap<String, OwnedVariant>,
+        out: OwnedFd,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<u64, Error> {
+        let caller = self.door.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let mfa_serial = options.text("mfa_serial")?;
+        let token = options.text("token")?;
+        options.end()?;
+        let prompter = self.door.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, token.as_deref());
+        let request = CodeRequest { account: self.id, mfa_serial };
+        let (code, valid_until) = while_there(&caller, self.door.service.totp_code(request, who)).await?;
+        pipe::write_code(out.into(), &code).await?;
+        Ok(valid_until)
+    }
+
+    #[zbus(property)]
+    async fn name(&self) -> fdo::Result<String> {
+        Ok(self.info().await?.name)
+    }
+
+    #[zbus(property)]
+    async fn account_id(&self) -> fdo::Result<String> {
+        Ok(self.info().await?.account_id)
+    }
+
+    #[zbus(property)]
+    async fn partition(&self) -> fdo::Result<String> {
+        Ok(self.info().await?.partition)
+    }
+
+    #[zbus(property)]
+    async fn user(&self) -> fdo::Result<String> {
+        Ok(self.info().await?.user)
+    }
+
+    #[zbus(property)]
+    async fn email(&self) -> fdo::Result<String> {
+        Ok(self.info().await?.email)
+    }
+
+    #[zbus(property)]
+    async fn access_key_ids(&self) -> fdo::Result<Vec<String>> {
+        Ok(self.info().await?.access_keys)
+    }
+
+    #[zbus(property)]
+    async fn mfa_serials(&self) -> fdo::Result<Vec<String>> {
+        Ok(self.info().await?.mfa)
+    }
+}

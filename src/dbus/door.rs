@@ -1,0 +1,119 @@
+//! One connection's door: who is on the other end, and what hangs behind it.
+
+use super::agents::{AgentPrompter, Agents, Peer};
+use super::error::Error;
+use crate::service::Service;
+use crate::service::caller::Caller;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+use zbus::Connection;
+use zbus::fdo::DBusProxy;
+use zbus::message::Header;
+use zbus::names::BusName;
+
+/// What all connections of one daemon share.
+#[derive(Clone, Debug)]
+pub struct House {
+    pub(super) service: Arc<Service>,
+    pub(super) agents: Arc<Agents>,
+}
+
+impl House {
+    /// The house of one service.
+    pub fn new(service: Arc<Service>) -> Self {
+        Self { service, agents: Arc::default() }
+    }
+}
+
+/// How callers of one connection are told apart.
+#[derive(Debug)]
+enum Callers {
+    /// Peer to peer: there is one.
+    One(Caller),
+    /// A bus: by unique name. Dropping an entry tells whoever works for that caller that it is gone.
+    Many(Mutex<HashMap<String, (Caller, watch::Sender<()>)>>),
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) service: Arc<Service>,
+    pub(super) agents: Arc<Agents>,
+    callers: Callers,
+}
+
+impl Door {
+    pub(super) fn private(house: &House, caller: Caller) -> Arc<Self> {
+        Self::new(house, Callers::One(caller))
+    }
+
+    pub(super) fn bus(house: &House) -> Arc<Self> {
+        Self::new(house, Callers::Many(Mutex::default()))
+    }
+
+    fn new(house: &House, callers: Callers) -> Arc<Self> {
+        Arc::new(Self { service: Arc::clone(&house.service), agents: Arc::clone(&house.agents), callers })
+    }
+
+    /// Whoever sent this call. On every connection its uid must be the daemon's own.
+    pub(super) async fn caller(&self, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
+        let callers = match &self.callers {
+            Callers::One(caller) => return Ok(caller.clone()),
+            Callers::Many(callers) => callers,
+        };
+        let sender = header.sender().ok_or_else(Error::not_authorized)?;
+        if let Ok(callers) = callers.lock()
+            && let Some((caller, _)) = callers.get(sender.as_str())
+        {
+            return Ok(caller.clone());
+        }
+        let bus = DBusProxy::new(connection).await?;
+        let name = BusName::from(sender.clone());
+        let credentials = bus.get_connection_credentials(name).await.map_err(|_it_is_gone| Error::not_authorized())?;
+        let uid = credentials.unix_user_id().ok_or_else(Error::not_authorized)?;
+        if uid != rustix::process::geteuid().as_raw() {
+            return Err(Error::not_authorized());
+        }
+        let (sender_end, presence) = watch::channel(());
+        let caller = Caller::new(uid, credentials.process_id().unwrap_or(0), sender.to_string(), presence);
+        if let Ok(mut callers) = callers.lock() {
+            callers.insert(sender.to_string(), (caller.clone(), sender_end));
+        }
+        Ok(caller)
+    }
+
+    /// A unique name left the bus.
+    pub(super) fn forget(&self, name: &str) {
+        if let Callers::Many(callers) = &self.callers
+            && let Ok(mut callers) = callers.lock()
+        {
+            callers.remove(name);
+        }
+    }
+
+    /// The way to the people behind a caller.
+    pub(super) fn prompter(&self, caller: &Caller, connection: &Connection) -> AgentPrompter {
+        AgentPrompter::new(Arc::clone(&self.agents), caller.clone(), self.peer(caller, connection))
+    }
+
+    pub(super) fn peer(&self, caller: &Caller, connection: &Connection) -> Peer {
+        let name = match &self.callers {
+            Callers::One(_) => None,
+            Callers::Many(_) => Some(caller.connection.clone()),
+        };
+        Peer { connection: connection.clone(), name }
+    }
+}
+
+/// Works for a caller as long as it is there; what it started is given up when it vanishes.
+pub(super) async fn while_there<R, E: Into<Error>>(
+    caller: &Caller,
+    work: impl Future<Output = Result<R, E>>,
+) -> Result<R, Error> {
+    tokio::select! {
+        result = work => result.map_err(Into::into),
+        () = caller.gone() => Err(crate::service::Error::Cancelled.into()),
+    }
+}

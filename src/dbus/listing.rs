@@ -1,0 +1,78 @@
+//! `org.freedesktop.DBus.ObjectManager`. Our own, because what it lists depends on who asks and on the lock,
+//! and because on a private socket objects are made when somebody first looks.
+
+use super::account;
+use super::door::Door;
+use super::error::Error;
+use super::objects::{account_path, token_path};
+use super::options::{Dict, entry};
+use std::collections::HashMap;
+use std::sync::Arc;
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::{ObjectPath, OwnedObjectPath, Variant};
+use zbus::{Connection, interface};
+
+pub(super) struct Listing(pub(super) Arc<Door>);
+
+type Interfaces = HashMap<&'static str, Dict>;
+
+#[interface(name = "org.freedesktop.DBus.ObjectManager")]
+impl Listing {
+    async fn get_managed_objects(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<HashMap<OwnedObjectPath, Interfaces>, Error> {
+        self.0.caller(&header, connection).await?;
+        let mut objects = HashMap::new();
+        for token in self.0.service.tokens().await? {
+            let path = token_path(&token.id)?;
+            let properties = token_properties(token)?;
+            objects.insert(path, Interfaces::from([("org.rootseal.Token1", properties)]));
+        }
+        for account in self.0.service.accounts().await.unwrap_or_default() {
+            account::publish(&self.0, connection, account.id).await?;
+            let path = account_path(account.id)?;
+            objects.insert(path, Interfaces::from([("org.rootseal.Account1", account_properties(account)?)]));
+        }
+        Ok(objects)
+    }
+
+    #[zbus(signal)]
+    pub(super) async fn interfaces_added(
+        emitter: &SignalEmitter<'_>,
+        object_path: ObjectPath<'_>,
+        interfaces: HashMap<&str, HashMap<&str, Variant<'_>>>,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn interfaces_removed(
+        emitter: &SignalEmitter<'_>,
+        object_path: ObjectPath<'_>,
+        interfaces: Vec<&str>,
+    ) -> zbus::Result<()>;
+}
+
+fn token_properties(token: crate::service::TokenInfo) -> Result<Dict, Error> {
+    Ok(Dict::from([
+        entry("Kind", token.kind)?,
+        entry("Label", token.label)?,
+        entry("Serial", token.serial)?,
+        entry("Virtual", token.is_virtual)?,
+        entry("Enrolled", token.keyslot.is_some())?,
+        entry("NeedsPin", token.needs_pin)?,
+    ]))
+}
+
+fn account_properties(account: crate::service::AccountInfo) -> Result<Dict, Error> {
+    Ok(Dict::from([
+        entry("Name", account.name)?,
+        entry("AccountId", account.account_id)?,
+        entry("Partition", account.partition)?,
+        entry("User", account.user)?,
+        entry("Email", account.email)?,
+        entry("AccessKeyIds", account.access_keys)?,
+        entry("MfaSerials", account.mfa)?,
+    ]))
+}

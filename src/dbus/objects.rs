@@ -1,0 +1,112 @@
+//! Paths, and the objects that come and go: tokens, and accounts while the vault is open.
+
+use super::account;
+use super::door::Door;
+use super::error::Error;
+use super::names::{ACCOUNTS_PATH, MANAGER_PATH, TOKENS_PATH, VAULT_PATH};
+use super::token::Token;
+use super::vault::Vault;
+use crate::service::TokenInfo;
+use crate::vault::AccountRef;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use zbus::Connection;
+use zbus::{OwnedObjectPath};
+
+pub(super) fn account_path(id: AccountRef) -> Result<OwnedObjectPath, Error> {
+    path(format!("{ACCOUNTS_PATH}/{id}"))
+}
+
+pub(super) fn token_path(id: &str) -> Result<OwnedObjectPath, Error> {
+    path(format!("{TOKENS_PATH}/{id}"))
+}
+
+fn path(path: String) -> Result<OwnedObjectPath, Error> {
+    OwnedObjectPath::try_from(path).map_err(|_unwritable| Error::failed("the object has no path"))
+}
+
+/// Keeps the objects of one connection as the service has them. The object manager of that connection tells
+/// its clients.
+#[derive(Default)]
+struct Shown {
+    tokens: BTreeMap<String, TokenInfo>,
+    accounts: BTreeSet<AccountRef>,
+}
+
+/// Follows every change for as long as the connection lives.
+pub(super) async fn follow(door: Arc<Door>, connection: Connection) {
+    let mut changes = door.service.changes();
+    let mut shown = Shown::default();
+    loop {
+        if let Err(error) = shown.sync(&door, &connection).await {
+            tracing::warn!(?error, "the objects on the bus are not up to date");
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = connection.closed() => return,
+        }
+    }
+}
+
+impl Shown {
+    async fn sync(&mut self, door: &Arc<Door>, connection: &Connection) -> Result<(), Error> {
+        self.sync_vault(connection).await?;
+        self.sync_accounts(door, connection).await?;
+        self.sync_tokens(door, connection).await
+    }
+
+    async fn sync_vault(&self, connection: &Connection) -> Result<(), Error> {
+        let vault = connection.object_server().interface::<_, Vault>(VAULT_PATH).await?;
+        let emitter = vault.signal_emitter();
+        let vault = vault.get().await;
+        vault.state_changed(emitter).await?;
+        vault.problem_changed(emitter).await?;
+        vault.generation_changed(emitter).await?;
+        vault.keyslots_changed(emitter).await?;
+        Ok(())
+    }
+
+    async fn sync_accounts(&mut self, door: &Arc<Door>, connection: &Connection) -> Result<(), Error> {
+        let accounts = door.service.accounts().await.unwrap_or_default();
+        let now: BTreeSet<_> = accounts.iter().map(|account| account.id).collect();
+        for gone in self.accounts.difference(&now) {
+            connection.object_server().remove::<account::Account, _>(account_path(*gone)?).await?;
+        }
+        for id in &now {
+            account::publish(door, connection, *id).await?;
+        }
+        for known in self.accounts.intersection(&now) {
+            account::changed(connection, *known).await?;
+        }
+        self.accounts = now;
+        Ok(())
+    }
+
+    async fn sync_tokens(&mut self, door: &Arc<Door>, connection: &Connection) -> Result<(), Error> {
+        let tokens = door.service.tokens().await?;
+        let now: BTreeMap<_, _> = tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
+        for (id, token) in &self.tokens {
+            if now.get(id) != Some(token) {
+                connection.object_server().remove::<Token, _>(token_path(id)?).await?;
+            }
+        }
+        for (id, token) in &now {
+            if self.tokens.get(id) != Some(token) {
+                connection.object_server().at(token_path(id)?, Token(token.clone())).await?;
+            }
+        }
+        self.tokens = now;
+        Ok(())
+    }
+}
+
+/// The objects that are always there.
+pub(super) fn serve<'b>(
+    builder: zbus::connection::Builder<'b>,
+    door: &Arc<Door>,
+) -> zbus::connection::Builder<'b> {
+    builder
+        .serve_at(MANAGER_PATH, super::manager::Manager(Arc::clone(door)))
+        .serve_at(MANAGER_PATH, super::listing::Listing(Arc::clone(door)))
+        .serve_at(VAULT_PATH, Vault(Arc::clone(door)))
+}

@@ -1,0 +1,62 @@
+//! Options `a{sv}`: each is taken out by name and type; what is left over is a mistake.
+
+use super::error::Error;
+use std::collections::HashMap;
+use zbus::{OwnedVariant};
+
+/// Options on their way in.
+pub(super) struct Options(HashMap<String, OwnedVariant>);
+
+impl Options {
+    pub(super) fn new(given: HashMap<String, OwnedVariant>) -> Self {
+        Self(given)
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Error> {
+        self.take(name, "a string")
+    }
+
+    /// A number.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<u32>, Error> {
+        self.take(name, "an unsigned 32-bit number")
+    }
+
+    /// A yes or no; no where it is not given.
+    pub(super) fn flag(&mut self, name: &str) -> Result<bool, Error> {
+        Ok(self.take(name, "a boolean")?.unwrap_or(false))
+    }
+
+    fn take<T: TryFrom<OwnedVariant>>(&mut self, name: &str, kind: &str) -> Result<Option<T>, Error> {
+        let Some(value) = self.0.remove(name) else { return Ok(None) };
+        match T::try_from(value) {
+            Ok(value) => Ok(Some(value)),
+            Err(_another_type) => Err(Error::invalid(format!("the option {name} must be {kind}"))),
+        }
+    }
+
+    /// Refuses what nobody took: a misspelt option must not pass in silence.
+    pub(super) fn end(self) -> Result<(), Error> {
+        match self.0.into_keys().min() {
+            None => Ok(()),
+            Some(name) => {
+                let name: String = name.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+                Err(Error::invalid(format!("there is no option {name} here")))
+            }
+        }
+    }
+}
+
+/// Values for a reply.
+pub(super) type Dict = HashMap<&'static str, OwnedVariant>;
+
+/// One entry of a reply.
+pub(super) fn entry<'v, V: Into<zbus::Variant<'v>>>(
+    name: &'static str,
+    value: V,
+) -> Result<(&'static str, OwnedVariant), Error> {
+    match OwnedVariant::try_from(value.into()) {
+        Ok(value) => Ok((name, value)),
+        Err(_descriptor) => Err(Error::failed("the reply cannot be written")),
+    }
+}

@@ -1,0 +1,126 @@
+//! The only way secrets cross: descriptors that the client hands in.
+
+use super::error::Error;
+use crate::secret::{OtpCode, SessionCredentials};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fs::{FileType, MemfdFlags, fstat, memfd_create};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// The most that a client may hand in, in bytes.
+const MOST: usize = 8 * 1024 * 1024;
+/// How long a client may take to hand it in.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Reads everything up to the end. On a thread of its own: a client that never closes its end holds nobody up.
+pub(super) async fn read(from: OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
+    kind(&from)?;
+    let read = tokio::task::spawn_blocking(move || read_all(&from)).await;
+    read.map_err(|_panicked| Error::failed("reading was interrupted"))?
+}
+
+fn read_all(from: &OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let now = Instant::now();
+    let deadline = now.checked_add(LIMIT).unwrap_or(now);
+    // All at once: a vector that grows leaves copies of the secret behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    let mut chunk = Zeroizing::new([0_u8; 16 * 1024]);
+    loop {
+        wait(from, PollFlags::IN, deadline)?;
+        let length = match rustix::io::read(from, &mut chunk[..]) {
+            Ok(length) => length,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+            Err(_) => return Err(Error::invalid("the descriptor cannot be read")),
+        };
+        if length == 0 {
+            return Ok(bytes);
+        }
+        let total = bytes.len().saturating_add(length);
+        if total > MOST {
+            return Err(Error::invalid("more was handed in than 8 MiB"));
+        }
+        if total > bytes.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(total.saturating_mul(2)));
+            larger.extend_from_slice(&bytes);
+            bytes = larger;
+        }
+        bytes.extend_from_slice(chunk.get(..length).unwrap_or_default());
+    }
+}
+
+/// Writes a session's JSON.
+pub(super) async fn write_secret(to: OwnedFd, secret: &SessionCredentials) -> Result<(), Error> {
+    // The future cannot borrow from within `with`; the copy is wiped.
+    let bytes = secret.with(|bytes| Zeroizing::new(bytes.to_vec()));
+    write(to, &bytes).await
+}
+
+/// Writes a one-time code.
+pub(super) async fn write_code(to: OwnedFd, code: &OtpCode) -> Result<(), Error> {
+    let bytes = code.with(|bytes| Zeroizing::new(bytes.to_vec()));
+    write(to, &bytes).await
+}
+
+/// Writes a result. What fits into a pipe goes at once; more than that, on a thread of its own.
+async fn write(to: OwnedFd, bytes: &[u8]) -> Result<(), Error> {
+    let kind = kind(&to)?;
+    if kind == FileType::Fifo && bytes.len() > rustix::pipe::PIPE_BUF {
+        let bytes = Zeroizing::new(bytes.to_vec());
+        let written = tokio::task::spawn_blocking(move || write_all(&to, &bytes, LIMIT)).await;
+        return written.map_err(|_panicked| Error::failed("writing was interrupted"))?;
+    }
+    // A pipe that is ready takes PIPE_BUF bytes without blocking (pipe(7)).
+    write_all(&to, bytes, Duration::ZERO)
+}
+
+fn write_all(to: &OwnedFd, mut bytes: &[u8], limit: Duration) -> Result<(), Error> {
+    let now = Instant::now();
+    let deadline = now.checked_add(limit).unwrap_or(now);
+    while !bytes.is_empty() {
+        wait(to, PollFlags::OUT, deadline)?;
+        let part = bytes.get(..rustix::pipe::PIPE_BUF).unwrap_or(bytes);
+        match rustix::io::write(to, part) {
+            Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(_) => return Err(Error::invalid("the descriptor cannot be written")),
+        }
+    }
+    Ok(())
+}
+
+/// Only pipes and memory files: of anything else a read or a write could block for ever.
+fn kind(fd: &OwnedFd) -> Result<FileType, Error> {
+    let kind = fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    match kind {
+        Ok(kind @ (FileType::Fifo | FileType::RegularFile)) => Ok(kind),
+        _ => Err(Error::invalid("the descriptor must be a pipe or a memfd")),
+    }
+}
+
+fn wait(fd: &OwnedFd, flags: PollFlags, deadline: Instant) -> Result<(), Error> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });
+        match poll(&mut [PollFd::from_borrowed_fd(fd.as_fd(), flags)], Some(&left)) {
+            Ok(0) => return Err(Error::invalid("the descriptor was not ready in time")),
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Err(Error::failed("the descriptor cannot be waited for")),
+        }
+    }
+}
+
+/// A descriptor that holds `bytes`, to be read from its beginning.
+pub(super) fn holding(bytes: &[u8]) -> Result<OwnedFd, Error> {
+    let failed = |_errno| Error::failed("no memory for the reply");
+    let memory = memfd_create("rootseal", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).map_err(failed)?;
+    write_all(&memory, bytes, Duration::ZERO)?;
+    rustix::fs::seek(&memory, rustix::fs::SeekFrom::Start(0)).map_err(failed)?;
+    rustix::fs::fcntl_add_seals(
+        &memory,
+        rustix::fs::SealFlags::WRITE | rustix::fs::SealFlags::GROW | rustix::fs::SealFlags::SHRINK,
+    )
+    .map_err(failed)?;
+    Ok(memory)
+}

@@ -1,0 +1,111 @@
+//! `org.rootseal.Vault1`
+
+use super::door::{Door, while_there};
+use super::error::Error;
+use super::options::{Dict, Options, entry};
+use crate::service::{KeyslotInfo, VaultInfo, VaultState, Who};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use zbus::message::Header;
+use zbus::{OwnedVariant};
+use zbus::{Connection, fdo, interface};
+
+pub(super) struct Vault(pub(super) Arc<Door>);
+
+impl Vault {
+    async fn info(&self) -> fdo::Result<VaultInfo> {
+        self.0.service.vault_info().await.map_err(|error| fdo::Error::Failed(error.to_string()))
+    }
+}
+
+#[interface(name = "org.rootseal.Vault1")]
+impl Vault {
+    async fn unlock(
+        &self,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let token = options.text("token")?;
+        options.end()?;
+        let prompter = self.0.prompter(&caller, connection);
+        while_there(&caller, self.0.service.unlock(Who::new(&caller, &prompter, token.as_deref()))).await
+    }
+
+    async fn lock(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.0.caller(&header, connection).await?;
+        Ok(self.0.service.lock().await?)
+    }
+
+    async fn check(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Dict, Error> {
+        self.0.caller(&header, connection).await?;
+        let (generation, items) = self.0.service.check().await?;
+        let items = u32::try_from(items).unwrap_or(u32::MAX);
+        Ok(Dict::from([entry("generation", generation)?, entry("items", items)?]))
+    }
+
+    #[zbus(property)]
+    async fn state(&self) -> fdo::Result<&'static str> {
+        Ok(match self.info().await?.state {
+            VaultState::Absent => "absent",
+            VaultState::Locked => "locked",
+            VaultState::Unlocked => "unlocked",
+            VaultState::Damaged => "damaged",
+        })
+    }
+
+    #[zbus(property)]
+    async fn problem(&self) -> fdo::Result<String> {
+        Ok(self.info().await?.problem)
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn path(&self) -> String {
+        self.0.service.path().display().to_string()
+    }
+
+    #[zbus(property)]
+    async fn generation(&self) -> fdo::Result<u64> {
+        Ok(self.info().await?.generation)
+    }
+
+    #[zbus(property)]
+    async fn thresholds(&self) -> fdo::Result<(u32, u32)> {
+        Ok(self.info().await?.thresholds)
+    }
+
+    #[zbus(property)]
+    fn lock_deadline(&self) -> u64 {
+        0
+    }
+
+    #[zbus(property)]
+    async fn keyslots(&self) -> fdo::Result<Vec<Dict>> {
+        let info = self.info().await?;
+        let tokens = self.0.service.tokens().await.map_err(|error| fdo::Error::Failed(error.to_string()))?;
+        let present: HashSet<_> = tokens.iter().filter_map(|token| token.keyslot).collect();
+        let dicts = info.keyslots.into_iter().map(|slot| dict(&slot, present.contains(&slot.id)));
+        dicts.collect::<Result<_, _>>().map_err(|_unwritable| fdo::Error::Failed("the reply cannot be written".into()))
+    }
+}
+
+fn dict(slot: &KeyslotInfo, present: bool) -> Result<Dict, Error> {
+    Ok(Dict::from([
+        entry("id", slot.id.to_string())?,
+        entry("holder", slot.holder.as_str())?,
+        entry("label", slot.label.as_str())?,
+        entry("kind", slot.kind.as_str())?,
+        entry("created", slot.created)?,
+        entry("present", present)?,
+    ]))
+}

@@ -1,0 +1,323 @@
+//! Accounts and profiles: the part of the index that the unlock key alone may change.
+
+use super::error::Error;
+use super::guarded::{Done, Guarded, Tools, Who};
+use super::house::House;
+use super::purpose::{Purpose, identity};
+use super::{Service, vault_error};
+use crate::aws::{AccountId, Partition, Principal, Region, SessionDuration};
+use crate::vault::{self, AccountRef, Class, Guard, Index, ItemId, ItemKind, Profile, Staged, VaultError};
+use std::sync::Arc;
+
+/// An account to be added.
+#[derive(Clone, Debug, Default)]
+pub struct NewAccount {
+    /// Its name here.
+    pub name: String,
+    /// Twelve digits.
+    pub account_id: String,
+    /// `aws` where it is not said.
+    pub partition: Option<String>,
+    /// The IAM user; root where there is none.
+    pub user: Option<String>,
+    /// The root user's e-mail address.
+    pub email: Option<String>,
+}
+
+/// A profile to be added.
+#[derive(Clone, Debug, Default)]
+pub struct NewProfile {
+    /// Its name.
+    pub name: String,
+    /// Of which account.
+    pub account: String,
+    /// Seconds; one hour where it is not said.
+    pub duration: Option<u32>,
+    /// Where its requests go.
+    pub region: Option<String>,
+}
+
+/// An account as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountInfo {
+    /// Its id in this vault.
+    pub id: AccountRef,
+    /// Its name.
+    pub name: String,
+    /// Twelve digits.
+    pub account_id: String,
+    /// Partition.
+    pub partition: String,
+    /// IAM user, empty for root.
+    pub user: String,
+    /// E-mail address, empty where it is not known.
+    pub email: String,
+    /// Seconds since 1970-01-01 UTC.
+    pub created: u64,
+    /// Ids of its access keys.
+    pub access_keys: Vec<String>,
+    /// Serial numbers of its MFA devices.
+    pub mfa: Vec<String>,
+}
+
+/// A profile as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileInfo {
+    /// Its name.
+    pub name: String,
+    /// Its account's name.
+    pub account: String,
+    /// Its account's twelve digits.
+    pub account_id: String,
+    /// `GetSessionToken`
+    pub request: String,
+    /// Seconds.
+    pub duration: u32,
+    /// Empty where none was given.
+    pub region: String,
+}
+
+impl Service {
+    /// Adds an account.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Exists`], [`Error::Locked`].
+    pub async fn add_account(self: &Arc<Self>, new: NewAccount) -> Result<AccountRef, Error> {
+        let account_id: AccountId = new.account_id.parse()?;
+        let partition: Partition = new.partition.as_deref().unwrap_or("aws").parse()?;
+        let account = vault::NewAccount {
+            name: new.name,
+            account_id: account_id.to_string(),
+            partition: partition.name().to_owned(),
+            user: new.user,
+            email: new.email,
+            created: self.clock.now(),
+        };
+        let name = account.name.clone();
+        self.edit(format!("an account named {name}"), move |draft| draft.add_account(account)).await
+    }
+
+    /// Adds a profile.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Exists`], [`Error::NotFound`], [`Error::Locked`].
+    pub async fn add_profile(self: &Arc<Self>, new: NewProfile) -> Result<(), Error> {
+        let account_name = new.account.clone();
+        let account = self.keeper.run(move |house| Ok(find(house.unlocked()?.index(), &account_name)?.clone())).await?;
+        let principal = if account.user.is_some() { Principal::User } else { Principal::Root };
+        let duration = SessionDuration::new(new.duration.unwrap_or(3600), principal)?;
+        let partition: Partition = account.partition.parse()?;
+        if let Some(region) = &new.region {
+            Region::parse(region, partition)?;
+        }
+        let profile = Profile {
+            name: new.name,
+            account: account.id,
+            request: "GetSessionToken".to_owned(),
+            duration: duration.seconds().into(),
+            region: new.region,
+            created: self.clock.now(),
+        };
+        let name = profile.name.clone();
+        self.edit(format!("a profile named {name}"), move |draft| draft.add_profile(profile)).await
+    }
+
+    /// Removes a profile.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Locked`].
+    pub async fn remove_profile(self: &Arc<Self>, name: String) -> Result<(), Error> {
+        let missing = no_profile(&name);
+        self.keeper
+            .run({
+                let name = name.clone();
+                move |house| house.unlocked()?.index().profile(&name).map(|_| ()).ok_or(missing)
+            })
+            .await?;
+        self.edit(String::new(), move |draft| draft.remove_profile(&name)).await
+    }
+
+    /// Removes an account with all that it holds; guarded when it holds something guarded.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] while a profile names it; all that a guarded operation can go wrong with.
+    pub async fn remove_account(self: &Arc<Self>, name: String, who: Who<'_>) -> Result<(), Error> {
+        let request = Arc::new(Remove { name: name.clone() });
+        let plan = self.keeper.run({
+            let request = Arc::clone(&request);
+            move |house| request.plan(house)
+        });
+        let plan = plan.await?;
+        if plan.guarded {
+            let Done { yielded, purpose, token, saving, .. } = self.guarded(request, who).await?;
+            self.record(who.caller, &purpose, Some(&token)).await?;
+            self.save(yielded, saving.ok_or(Error::Failed("no turn to save"))?).await?;
+        } else {
+            self.record(who.caller, &request.purpose(Some(&plan)), None).await?;
+            self.edit(String::new(), move |draft| draft.remove_account(plan.account)).await?;
+        }
+        self.keeper.ask(move |house| house.sessions.forget(plan.account)).await
+    }
+
+    /// All accounts.
+    ///
+    /// # Errors
+    /// [`Error::Locked`].
+    pub async fn accounts(&self) -> Result<Vec<AccountInfo>, Error> {
+        self.keeper
+            .run(|house| {
+                let index = house.unlocked()?.index();
+                Ok(index.accounts().iter().map(|account| info(index, account)).collect())
+            })
+            .await
+    }
+
+    /// One account, by its id in this vault.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Locked`].
+    pub async fn account(&self, id: AccountRef) -> Result<AccountInfo, Error> {
+        self.keeper
+            .run(move |house| {
+                let index = house.unlocked()?.index();
+                let account = index.account(id).ok_or_else(|| Error::NotFound("such account".to_owned()))?;
+                Ok(info(index, account))
+            })
+            .await
+    }
+
+    /// An account's id in this vault, by its name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Locked`].
+    pub async fn find_account(&self, name: String) -> Result<AccountRef, Error> {
+        self.keeper.run(move |house| Ok(find(house.unlocked()?.index(), &name)?.id)).await
+    }
+
+    /// All profiles.
+    ///
+    /// # Errors
+    /// [`Error::Locked`].
+    pub async fn profiles(&self) -> Result<Vec<ProfileInfo>, Error> {
+        self.keeper
+            .run(|house| {
+                let index = house.unlocked()?.index();
+                Ok(index.profiles().iter().map(|profile| profile_info(index, profile)).collect())
+            })
+            .await
+    }
+
+    /// Changes what the unlock key may change, and saves. `what` exists already, if the vault says so.
+    async fn edit<R: Send + 'static>(
+        self: &Arc<Self>,
+        what: String,
+        change: impl FnOnce(&mut vault::Draft<'_>) -> Result<R, VaultError> + Send + 'static,
+    ) -> Result<R, Error> {
+        let turn = Arc::clone(&self.saving).lock_owned().await;
+        let path = self.path.clone();
+        let (staged, result) = self
+            .keeper
+            .run(move |house| {
+                let mut draft = house.unlocked()?.edit();
+                let in_words = |error: VaultError| match error {
+                    VaultError::Exists => Error::Exists(what.clone()),
+                    other => vault_error(&other, &path),
+                };
+                let result = change(&mut draft).map_err(in_words)?;
+                Ok((draft.seal().map_err(in_words)?, result))
+            })
+            .await?;
+        self.save(staged, turn).await?;
+        Ok(result)
+    }
+}
+
+struct Remove {
+    name: String,
+}
+
+#[derive(Clone, PartialEq)]
+struct RemovePlan {
+    account: AccountRef,
+    identity: String,
+    guarded: bool,
+}
+
+impl Guarded for Remove {
+    const OPENS_LOCKED: bool = false;
+    const SAVES: bool = true;
+    type Plan = RemovePlan;
+    type Yield = Staged;
+
+    fn plan(&self, house: &House) -> Result<RemovePlan, Error> {
+        let index = house.unlocked()?.index();
+        let account = find(index, &self.name)?;
+        let users: Vec<_> =
+            index.profiles().iter().filter(|profile| profile.account == account.id).map(|profile| &*profile.name).collect();
+        if !users.is_empty() {
+            return Err(Error::InUse(format!("{} is used by the profile {}: remove that first", self.name, users.join(", "))));
+        }
+        Ok(RemovePlan {
+            account: account.id,
+            identity: identity(&account.name, &account.account_id, account.user.as_deref()),
+            guarded: index.items_of(account.id).any(|item| item.class == Class::Guarded),
+        })
+    }
+
+    fn purpose(&self, plan: Option<&RemovePlan>) -> Purpose {
+        let identity = plan.map_or(&*self.name, |plan| &plan.identity);
+        Purpose::new("account-remove", format!("remove {identity} with all its keys and seeds for good"))
+    }
+
+    fn seed(&self, _: &RemovePlan) -> Option<ItemId> {
+        None
+    }
+
+    fn act(&self, plan: &RemovePlan, guard: Guard<'_>, tools: &mut Tools<'_>) -> Result<Staged, Error> {
+        let mut draft = guard.edit();
+        draft
+            .remove_account(plan.account)
+            .and_then(|()| draft.seal())
+            .map_err(|error| vault_error(&error, tools.path))
+    }
+}
+
+/// The account of that name, or the sentence that says there is none.
+pub(super) fn find<'i>(index: &'i Index, name: &str) -> Result<&'i vault::Account, Error> {
+    index.account_named(name).ok_or_else(|| Error::NotFound(format!("account named {name}: `rootseal account list` shows them")))
+}
+
+pub(super) fn no_profile(name: &str) -> Error {
+    Error::NotFound(format!("profile named {name}: `rootseal profile list` shows them"))
+}
+
+fn info(index: &Index, account: &vault::Account) -> AccountInfo {
+    let texts = |kind: ItemKind| {
+        let items = index.items_of(account.id).filter(|item| item.kind == kind);
+        items.filter_map(|item| item.public_text.as_deref().map(ToOwned::to_owned)).collect()
+    };
+    AccountInfo {
+        id: account.id,
+        name: account.name.clone(),
+        account_id: account.account_id.clone(),
+        partition: account.partition.clone(),
+        user: account.user.clone().unwrap_or_default(),
+        email: account.email.clone().unwrap_or_default(),
+        created: account.created,
+        access_keys: texts(ItemKind::AccessKey),
+        mfa: texts(ItemKind::Totp),
+    }
+}
+
+fn profile_info(index: &Index, profile: &Profile) -> ProfileInfo {
+    let account = index.account(profile.account);
+    ProfileInfo {
+        name: profile.name.clone(),
+        account: account.map(|account| account.name.clone()).unwrap_or_default(),
+        account_id: account.map(|account| account.account_id.clone()).unwrap_or_default(),
+        request: profile.request.clone(),
+        duration: u32::try_from(profile.duration).unwrap_or(u32::MAX),
+        region: profile.region.clone().unwrap_or_default(),
+    }
+}
+

@@ -1,0 +1,62 @@
+//! Who asks. Only the user id decides anything; the rest is shown to people as a hint.
+
+use std::fmt;
+use tokio::sync::watch;
+
+/// One connection's other end.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user id, as the kernel says.
+    pub uid: u32,
+    /// The process id, as the kernel said when it connected.
+    pub pid: u32,
+    /// What `/proc` calls that process, and its parent: anybody can make these up.
+    pub says_it_is: Option<String>,
+    /// Distinguishes connections of the same process.
+    pub connection: String,
+    /// Closed when the caller is gone.
+    pub presence: watch::Receiver<()>,
+}
+
+impl Caller {
+    /// A caller whose hints are read from `/proc` now.
+    pub fn new(uid: u32, pid: u32, connection: String, presence: watch::Receiver<()>) -> Self {
+        Self { uid, pid, says_it_is: hint(pid), connection, presence }
+    }
+
+    /// Waits until the caller is gone.
+    pub async fn gone(&self) {
+        let mut presence = self.presence.clone();
+        while presence.changed().await.is_ok() {}
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "uid {}", self.uid)?;
+        match &self.says_it_is {
+            Some(hint) => write!(formatter, " (says it is: {hint}, pid {})", self.pid),
+            None => write!(formatter, " (pid {})", self.pid),
+        }
+    }
+}
+
+fn hint(pid: u32) -> Option<String> {
+    let own = name(pid)?;
+    Some(match parent(pid).and_then(name) {
+        Some(parent) => format!("{own}, started by {parent}"),
+        None => own,
+    })
+}
+
+fn name(pid: u32) -> Option<String> {
+    let executable = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let name: String = executable.file_name()?.to_string_lossy().chars().filter(|c| !c.is_control()).take(64).collect();
+    (!name.is_empty()).then_some(name)
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
+    (parent > 1).then_some(parent)
+}

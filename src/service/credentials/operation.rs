@@ -1,0 +1,123 @@
+//! One session from the first prompt to AWS's answer. Each step counts once.
+
+use super::pending::Turn;
+use super::sign::Sign;
+use super::{CredentialRequest, Plan};
+use crate::aws;
+use crate::secret::SessionCredentials;
+use crate::service::Service;
+use crate::service::caller::Caller;
+use crate::service::error::Error;
+use crate::service::guarded::{Done, Who};
+use crate::service::house::Vault;
+use crate::service::purpose::Purpose;
+use crate::token::prompter::Prompter;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// A guarded operation that needs the network, which only the client has.
+pub struct Operation {
+    service: Arc<Service>,
+    caller: Caller,
+    step: Step,
+    /// Kept to its end, so that whoever asks for the same waits for this one.
+    turn: Turn,
+}
+
+enum Step {
+    Made(CredentialRequest),
+    Sent(Plan),
+    Over,
+}
+
+/// Why a client gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveUp {
+    /// The endpoint was not reached.
+    Unreachable,
+    /// The endpoint could not prove who it is.
+    Tls,
+    /// Somebody changed their mind.
+    Cancelled,
+}
+
+impl Operation {
+    pub(super) fn new(service: Arc<Service>, request: CredentialRequest, caller: Caller, turn: Turn) -> Self {
+        Self { service, caller, step: Step::Made(request), turn }
+    }
+
+    /// Who started it: nobody else may go on with it.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Prompts, and gives the signed request in the form of [`aws::SignedRequest::encode`].
+    ///
+    /// # Errors
+    /// All that a guarded operation can go wrong with. There is no second try.
+    pub async fn next(
+        &mut self,
+        prompter: &dyn Prompter,
+        token: Option<&str>,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let Step::Made(request) = std::mem::replace(&mut self.step, Step::Over) else {
+            return Err(Error::Invalid("this operation has no further request".to_owned()));
+        };
+        let allowed = self.service.settings.allowed_endpoints.clone();
+        let others = || self.turn.others();
+        let who = Who { caller: &self.caller, prompter, token, others: &others };
+        let service = Arc::clone(&self.service);
+        let Done { plan, yielded, purpose, token, .. } =
+            service.guarded(Arc::new(Sign { request, allowed }), who).await?;
+        // The signed request is a bearer token: it goes out only when it is written down that it does.
+        service.record(&self.caller, &purpose, Some(&token)).await?;
+        self.step = Step::Sent(plan);
+        Ok(yielded.encode()?)
+    }
+
+    /// Takes AWS's answer, keeps the session, and gives it out.
+    ///
+    /// # Errors
+    /// [`Error::AwsRefused`] with AWS's reason, [`Error::AwsAnswer`], [`Error::AuditFailed`].
+    pub async fn finish(&mut self, status: u16, reply: &[u8]) -> Result<(Arc<SessionCredentials>, u64), Error> {
+        let Step::Sent(plan) = std::mem::replace(&mut self.step, Step::Over) else {
+            return Err(Error::Invalid("this operation waits for no answer".to_owned()));
+        };
+        let purpose = Purpose::new("session-granted", plan.act());
+        let session = match aws::session(status, reply, plan.account_id) {
+            Ok(session) => session,
+            Err(error) => {
+                let error = Error::from(error);
+                self.service.record_refusal(&self.caller, &purpose, &error).await;
+                return Err(error);
+            }
+        };
+        self.service.record(&self.caller, &purpose, None).await?;
+        let (credentials, expiration) = (Arc::new(session.credentials), session.expiration);
+        let kept = Arc::clone(&credentials);
+        let clock = Arc::clone(&self.service.clock);
+        let key = plan.key(self.caller.uid);
+        self.service
+            .keeper
+            .ask(move |house| {
+                // A vault that was locked meanwhile keeps no session.
+                if matches!(house.vault, Vault::Unlocked(_)) {
+                    house.sessions.put(key, kept, expiration, &clock);
+                }
+            })
+            .await?;
+        Ok((credentials, expiration))
+    }
+
+    /// The client gave up.
+    pub async fn abort(&mut self, why: GiveUp) {
+        if let Step::Sent(plan) = std::mem::replace(&mut self.step, Step::Over) {
+            let why = match why {
+                GiveUp::Unreachable => Error::Failed("AWS was not reached"),
+                GiveUp::Tls => Error::Failed("AWS could not prove who it is"),
+                GiveUp::Cancelled => Error::Cancelled,
+            };
+            self.service.record_refusal(&self.caller, &Purpose::new("session-granted", plan.act()), &why).await;
+        }
+    }
+}

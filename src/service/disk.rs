@@ -1,0 +1,84 @@
+//! The one thread that writes: the vault, the machine's memory, the audit log. Nothing that waits for the disk
+//! runs anywhere else.
+
+use super::error::Error;
+use crate::audit::{AuditError, Entry, Log};
+use crate::store::{Keep, Store};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce(&mut Desk) + Send>;
+
+struct Desk {
+    store: Box<dyn Store>,
+    audit: Result<Log, AuditError>,
+    audit_path: PathBuf,
+}
+
+/// A way to the writer.
+#[derive(Clone, Debug)]
+pub(super) struct Disk(mpsc::Sender<Job>);
+
+impl Disk {
+    /// Starts the thread. A log that cannot be opened is not fatal here: without it no secret is released, and
+    /// each refusal says why.
+    pub(super) fn start(store: Box<dyn Store>, audit_path: PathBuf) -> Result<Self, Error> {
+        let (jobs, received) = mpsc::channel::<Job>();
+        std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || {
+                let mut desk = Desk { store, audit: Log::open(&audit_path), audit_path };
+                for job in received {
+                    job(&mut desk);
+                }
+            })
+            .map_err(|_no_thread| Error::Failed("the system allows no further thread"))?;
+        Ok(Self(jobs))
+    }
+
+    async fn run<R: Send + 'static>(&self, job: impl FnOnce(&mut Desk) -> R + Send + 'static) -> Result<R, Error> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |desk| {
+            let _asker_gone = answer.send(job(desk));
+        });
+        self.0.send(job).map_err(|_stopped| Error::Failed("the daemon is stopping"))?;
+        answered.await.map_err(|_stopped| Error::Failed("the daemon is stopping"))
+    }
+
+    /// Writes the vault; returns when it is on the disk.
+    pub(super) async fn save_vault(&self, bytes: Vec<u8>, keep: Keep) -> Result<(), Error> {
+        self.run(move |desk| desk.store.save(&bytes, keep)).await?.map_err(Error::Store)
+    }
+
+    /// Reads the vault again.
+    pub(super) async fn load_vault(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.run(|desk| desk.store.load()).await?.map_err(Error::Store)
+    }
+
+    /// Reads the machine's memory.
+    pub(super) async fn load_state(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.run(|desk| desk.store.load_state()).await?.map_err(Error::Store)
+    }
+
+    /// Writes the machine's memory; returns when it is on the disk.
+    pub(super) async fn save_state(&self, bytes: Vec<u8>) -> Result<(), Error> {
+        self.run(move |desk| desk.store.save_state(&bytes)).await?.map_err(Error::Store)
+    }
+
+    /// Writes an audit record; returns when it is on the disk.
+    pub(super) async fn record(&self, entry: Entry) -> Result<(), Error> {
+        self.run(move |desk| {
+            if desk.audit.is_err() {
+                // The custodian may have put it right since.
+                desk.audit = Log::open(&desk.audit_path);
+            }
+            match &mut desk.audit {
+                Ok(log) => log.append(&entry),
+                Err(error) => Err(error.clone()),
+            }
+        })
+        .await?
+        .map_err(Error::AuditFailed)
+    }
+}

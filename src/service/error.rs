@@ -1,0 +1,212 @@
+//! What a user can act on. One variant, one way out; the bus and the command line map them to names and codes.
+
+use crate::audit::AuditError;
+use crate::store::StoreError;
+use crate::token::TokenError;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing has been set up yet.
+    #[error("there is no vault yet: run `rootseal init`")]
+    NoVault,
+    /// The index is needed and closed.
+    #[error("the vault is locked: run `rootseal unlock`")]
+    Locked,
+    /// Nothing is plugged in that could help.
+    #[error("no security token is connected: plug one in")]
+    NoToken,
+    /// What is plugged in is no keyslot of this vault.
+    #[error("no connected token is a keyslot of this vault: plug in {0}")]
+    WrongToken(String),
+    /// Several fit.
+    #[error("several tokens fit, name one with --token: {0}")]
+    TokenChoice(String),
+    /// A wrong PIN.
+    #[error("wrong PIN, {0} left before the token blocks")]
+    PinInvalid(Tries),
+    /// The token takes no PIN any more.
+    #[error("the token's PIN is blocked: use another keyslot's token; a reset would destroy this one's keyslot")]
+    PinBlocked,
+    /// Three wrong PINs in a row.
+    #[error("too many wrong PINs in a row: unplug the token, plug it in again and retry")]
+    PowerCycle,
+    /// A person said no, or the caller went away.
+    #[error("the request was refused or given up")]
+    Cancelled,
+    /// Nobody touched the token, or it did not answer.
+    #[error("the token was not touched in time: try again and touch it when it blinks")]
+    TimedOut,
+    /// Nobody would have seen why the token blinks.
+    #[error("there is no terminal or agent to show the prompt on: run the command in a terminal first")]
+    NoPrompt,
+    /// Somebody else's.
+    #[error("this belongs to another caller")]
+    NotAuthorized,
+    /// The file cannot be believed.
+    #[error("{0}: nothing was changed; restore a backup")]
+    Damaged(String),
+    /// The file is older than, or different from, what this machine saw last.
+    #[error("{0}")]
+    Rollback(String),
+    /// The file was written by a newer version.
+    #[error("{0}: install a newer rootseal")]
+    UnsupportedFormat(String),
+    /// There is nothing of that name.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// There is one already.
+    #[error("there is already {0}")]
+    Exists(String),
+    /// Something else still needs it.
+    #[error("{0}")]
+    InUse(String),
+    /// The request makes no sense as it is.
+    #[error("{0}")]
+    Invalid(String),
+    /// No record, no secret.
+    #[error("{0}; no secret was released")]
+    AuditFailed(#[source] AuditError),
+    /// The same is going on already.
+    #[error("the token is busy with another program: try again")]
+    Busy,
+    /// The wall clock cannot be right.
+    #[error("the clock is {0} s behind the last code that was given out: set the clock right and try again")]
+    ClockJumped(u64),
+    /// AWS said no.
+    #[error("{0}")]
+    AwsRefused(#[source] crate::aws::AwsError),
+    /// AWS's answer could not be read.
+    #[error("{0}")]
+    AwsAnswer(#[source] crate::aws::Error),
+    /// The token did something else.
+    #[error("the token failed: {0}")]
+    Token(#[source] TokenError),
+    /// The disk refused.
+    #[error("{}", in_full(.0))]
+    Store(#[source] StoreError),
+    /// Nothing a user can mend.
+    #[error("{0}")]
+    Failed(&'static str),
+}
+
+impl Error {
+    /// Its name in the API, and in the audit log.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NoVault => "NoVault",
+            Self::Locked => "Locked",
+            Self::NoToken => "NoToken",
+            Self::WrongToken(_) => "WrongToken",
+            Self::TokenChoice(_) => "TokenChoice",
+            Self::PinInvalid(_) => "PinInvalid",
+            Self::PinBlocked | Self::PowerCycle => "PinBlocked",
+            Self::Cancelled => "Cancelled",
+            Self::TimedOut => "TimedOut",
+            Self::NoPrompt => "NoPrompt",
+            Self::NotAuthorized => "NotAuthorized",
+            Self::Damaged(_) => "Damaged",
+            Self::Rollback(_) => "Rollback",
+            Self::UnsupportedFormat(_) => "UnsupportedFormat",
+            Self::NotFound(_) => "NotFound",
+            Self::Exists(_) => "Exists",
+            Self::InUse(_) => "InUse",
+            Self::Invalid(_) => "InvalidArgument",
+            Self::AuditFailed(_) => "AuditFailed",
+            Self::Busy => "Busy",
+            Self::ClockJumped(_) => "ClockJumped",
+            Self::AwsRefused(_) => "AwsRefused",
+            Self::AwsAnswer(_) | Self::Token(_) | Self::Store(_) | Self::Failed(_) => "Failed",
+        }
+    }
+
+    /// Whether somebody or something said no, rather than something having gone wrong.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Locked
+                | Self::PinInvalid(_)
+                | Self::PinBlocked
+                | Self::PowerCycle
+                | Self::Cancelled
+                | Self::TimedOut
+                | Self::NoPrompt
+                | Self::NotAuthorized
+                | Self::WrongToken(_)
+                | Self::ClockJumped(_)
+                | Self::AwsRefused(_)
+        )
+    }
+}
+
+/// So many tries, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries(pub u32);
+
+impl std::fmt::Display for Tries {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            1 => formatter.write_str("1 try"),
+            tries => write!(formatter, "{tries} tries"),
+        }
+    }
+}
+
+/// An error with its causes, in one sentence.
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl From<TokenError> for Error {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is left has no way out of its own")]
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Gone => Self::NoToken,
+            TokenError::TimedOut => Self::TimedOut,
+            TokenError::Cancelled => Self::Cancelled,
+            TokenError::Busy => Self::Busy,
+            TokenError::PinBlocked => Self::PinBlocked,
+            TokenError::PowerCycle => Self::PowerCycle,
+            TokenError::NotAPin => Self::Invalid(error.to_string()),
+            _ => Self::Token(error),
+        }
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
+        Self::AuditFailed(error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<crate::aws::Error> for Error {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all the rest is about what the user gave")]
+    fn from(error: crate::aws::Error) -> Self {
+        use crate::aws::Error as Aws;
+        match error {
+            Aws::Refused(refusal) => Self::AwsRefused(refusal),
+            Aws::Status(_) | Aws::ReplyForm(_) | Aws::ReplyLacks(_) | Aws::ReplyTooLarge => Self::AwsAnswer(error),
+            _ => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<crate::otp::OtpError> for Error {
+    fn from(error: crate::otp::OtpError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}

@@ -1,0 +1,140 @@
+//! Everything that is open or shut with the vault: owned by the keeper's task alone.
+
+use super::error::Error;
+use super::machine::Machine;
+use super::problem::Problem;
+use super::sessions::Sessions;
+use crate::secret::UnlockKey;
+use crate::vault::{Header, LockedVault, SealedVault, Staged, UnlockedVault, VaultError};
+use std::path::{Path, PathBuf};
+
+/// The vault's state, as the API names it.
+pub(super) enum Vault {
+    Absent,
+    Damaged(Problem),
+    Locked(LockedVault),
+    Unlocked(UnlockedVault),
+}
+
+pub(super) struct House {
+    pub(super) vault: Vault,
+    pub(super) sessions: Sessions,
+    pub(super) machine: Machine,
+    path: PathBuf,
+    /// Set when the machine's own memory cannot be read: without it a rollback would go unseen.
+    distrust: Option<Problem>,
+}
+
+impl House {
+    pub(super) fn new(path: PathBuf, machine: Machine) -> Self {
+        Self { vault: Vault::Absent, sessions: Sessions::default(), machine, path, distrust: None }
+    }
+
+    /// Refuses every vault, because `file` beside it is damaged.
+    pub(super) fn distrust(&mut self, file: &Path) {
+        self.distrust = Some(Problem::of_file(file));
+    }
+
+    /// Takes what is on the disk, unless the vault is open.
+    pub(super) fn reload(&mut self, bytes: Option<Vec<u8>>) {
+        if matches!(self.vault, Vault::Unlocked(_)) {
+            return;
+        }
+        if let Some(problem) = &self.distrust {
+            self.vault = Vault::Damaged(problem.clone());
+            return;
+        }
+        self.vault = match bytes.map(|bytes| self.read(bytes)) {
+            None => Vault::Absent,
+            Some(Ok(vault)) => Vault::Locked(vault),
+            Some(Err(error)) => Vault::Damaged(Problem::new(&error, &self.path)),
+        };
+    }
+
+    fn read(&self, bytes: Vec<u8>) -> Result<LockedVault, VaultError> {
+        SealedVault::parse(bytes)?.check(self.machine.seen.as_ref())
+    }
+
+    /// The open vault.
+    pub(super) fn unlocked(&self) -> Result<&UnlockedVault, Error> {
+        match &self.vault {
+            Vault::Unlocked(vault) => Ok(vault),
+            Vault::Locked(_) => Err(Error::Locked),
+            Vault::Absent => Err(Error::NoVault),
+            Vault::Damaged(problem) => Err(problem.error()),
+        }
+    }
+
+    pub(super) fn unlocked_mut(&mut self) -> Result<&mut UnlockedVault, Error> {
+        match &mut self.vault {
+            Vault::Unlocked(vault) => Ok(vault),
+            Vault::Locked(_) => Err(Error::Locked),
+            Vault::Absent => Err(Error::NoVault),
+            Vault::Damaged(problem) => Err(problem.error()),
+        }
+    }
+
+    /// The header, locked or not, and whether it is open.
+    pub(super) fn header(&self) -> Result<(Header, bool), Error> {
+        match &self.vault {
+            Vault::Unlocked(vault) => Ok((vault.header().clone(), true)),
+            Vault::Locked(vault) => Ok((vault.header().clone(), false)),
+            Vault::Absent => Err(Error::NoVault),
+            Vault::Damaged(problem) => Err(problem.error()),
+        }
+    }
+
+    /// Opens the index. What does not fit the key is damage, and stays so until the file is put right.
+    pub(super) fn unlock(&mut self, key: UnlockKey) -> Result<(), Error> {
+        match std::mem::replace(&mut self.vault, Vault::Absent) {
+            Vault::Locked(vault) => match vault.unlock(key) {
+                Ok(vault) => {
+                    self.machine.seen = Some(vault.seen());
+                    self.vault = Vault::Unlocked(vault);
+                    Ok(())
+                }
+                Err((_vault, error)) => {
+                    let problem = Problem::new(&error, &self.path);
+                    let error = problem.error();
+                    self.vault = Vault::Damaged(problem);
+                    Err(error)
+                }
+            },
+            other @ (Vault::Absent | Vault::Damaged(_) | Vault::Unlocked(_)) => {
+                self.vault = other;
+                self.unlocked().map(|_open| ())
+            }
+        }
+    }
+
+    /// Wipes keys, items and sessions. Whether anything was open.
+    pub(super) fn lock(&mut self) -> bool {
+        self.sessions.clear();
+        match std::mem::replace(&mut self.vault, Vault::Absent) {
+            Vault::Unlocked(vault) => {
+                self.vault = Vault::Locked(vault.lock());
+                true
+            }
+            other @ (Vault::Absent | Vault::Damaged(_) | Vault::Locked(_)) => {
+                self.vault = other;
+                false
+            }
+        }
+    }
+
+    /// Takes over a change that is on the disk now. A vault that was locked meanwhile stays locked.
+    pub(super) fn accept(&mut self, staged: Staged) -> Result<(), Error> {
+        self.machine.seen = Some(staged.seen());
+        match &mut self.vault {
+            Vault::Unlocked(vault) => {
+                vault.accept(staged).map_err(|_outdated| Error::Failed("the vault changed in the meantime"))
+            }
+            Vault::Absent | Vault::Damaged(_) | Vault::Locked(_) => {
+                let bytes = staged.bytes().to_vec();
+                drop(staged);
+                self.reload(Some(bytes));
+                Ok(())
+            }
+        }
+    }
+}

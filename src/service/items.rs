@@ -1,0 +1,198 @@
+//! Taking secrets in: an access key, a TOTP seed. Both are guarded.
+
+use super::accounts::find;
+use super::error::Error;
+use super::guarded::{Done, Guarded, Tools, Who};
+use super::house::House;
+use super::purpose::{Purpose, identity};
+use super::{Service, vault_error};
+use crate::aws::{self, AccessKeyId, AccountId, MfaSerial, Partition};
+use crate::otp::{self, Enrolment};
+use crate::secret::{LongTermKey, TotpSeed};
+use crate::vault::{Account, AccountRef, Class, Guard, Index, ItemId, ItemKind, NewItem, Payload, Staged};
+use std::sync::Arc;
+
+/// How a seed is handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeedForm {
+    /// An `otpauth://` URI.
+    Uri,
+    /// The seed in base32.
+    Base32,
+    /// A PNG picture of a QR code.
+    Qr,
+}
+
+/// A seed to be added.
+pub struct NewTotp<'a> {
+    /// What was handed in.
+    pub bytes: &'a [u8],
+    /// And how.
+    pub form: SeedForm,
+    /// The MFA device's serial; root's default name where it is not said.
+    pub mfa_serial: Option<String>,
+}
+
+/// What was added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TotpAdded {
+    /// The MFA device's serial.
+    pub mfa_serial: String,
+    /// The seed has less than the 128 bits that RFC 4226 wants.
+    pub weak: bool,
+}
+
+impl Service {
+    /// Seals the access key of a `rootkey.csv`. Returns its id.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the file, [`Error::Exists`] for a key that is there; all that a guarded operation
+    /// can go wrong with.
+    pub async fn import_access_key(
+        self: &Arc<Self>,
+        account: AccountRef,
+        csv: &[u8],
+        who: Who<'_>,
+    ) -> Result<String, Error> {
+        let (id, secret) = aws::read_csv(csv)?;
+        let added = id.to_string();
+        self.take_in(account, TakeIn::AccessKey { id, secret }, who).await?;
+        Ok(added)
+    }
+
+    /// Seals a TOTP seed.
+    ///
+    /// # Errors
+    /// As [`Self::import_access_key`].
+    pub async fn add_totp(
+        self: &Arc<Self>,
+        account: AccountRef,
+        new: NewTotp<'_>,
+        who: Who<'_>,
+    ) -> Result<TotpAdded, Error> {
+        let enrolment = match new.form {
+            SeedForm::Uri => Enrolment::from_uri(new.bytes)?,
+            SeedForm::Base32 => Enrolment::from_base32(new.bytes)?,
+            SeedForm::Qr => otp::read_png(new.bytes)?.with(Enrolment::from_uri)?,
+        };
+        let owner = self
+            .keeper
+            .run(move |house| Ok(by_id(house.unlocked()?.index(), account)?.clone()))
+            .await?;
+        let mfa_serial = serial(&owner, new.mfa_serial.as_deref())?;
+        let added = TotpAdded { mfa_serial: mfa_serial.to_string(), weak: enrolment.weak };
+        self.take_in(account, TakeIn::Totp { mfa_serial, seed: enrolment.seed, params: enrolment.params }, who).await?;
+        Ok(added)
+    }
+
+    async fn take_in(self: &Arc<Self>, account: AccountRef, secret: TakeIn, who: Who<'_>) -> Result<(), Error> {
+        let request = Arc::new(Import { account, secret: std::sync::Mutex::new(Some(secret)) });
+        let Done { yielded, purpose, token, saving, .. } = self.guarded(request, who).await?;
+        self.record(who.caller, &purpose, Some(&token)).await?;
+        self.save(yielded, saving.ok_or(Error::Failed("no turn to save"))?).await
+    }
+}
+
+/// The serial that was given, if it is one of this account, or the one that root's device has by default.
+fn serial(account: &Account, given: Option<&str>) -> Result<MfaSerial, Error> {
+    let partition: Partition = account.partition.parse()?;
+    let account_id: AccountId = account.account_id.parse()?;
+    match (given, &account.user) {
+        (Some(given), _) => Ok(MfaSerial::parse(given, partition, account_id)?),
+        (None, None) => Ok(MfaSerial::root_default(partition, account_id)),
+        (None, Some(_)) => Err(Error::Invalid("name the IAM user's MFA device with --mfa-serial".to_owned())),
+    }
+}
+
+enum TakeIn {
+    AccessKey { id: AccessKeyId, secret: LongTermKey },
+    Totp { mfa_serial: MfaSerial, seed: TotpSeed, params: otp::TotpParams },
+}
+
+struct Import {
+    account: AccountRef,
+    /// Taken out when it is sealed.
+    secret: std::sync::Mutex<Option<TakeIn>>,
+}
+
+#[derive(Clone, PartialEq)]
+struct ImportPlan {
+    account: Account,
+    what: String,
+    event: &'static str,
+}
+
+impl Guarded for Import {
+    const OPENS_LOCKED: bool = false;
+    const SAVES: bool = true;
+    type Plan = ImportPlan;
+    type Yield = Staged;
+
+    fn plan(&self, house: &House) -> Result<ImportPlan, Error> {
+        let index = house.unlocked()?.index();
+        let account = by_id(index, self.account)?.clone();
+        let secret = self.secret.lock().map_err(|_poisoned| Error::Failed("the secret is lost"))?;
+        let (kind, text, what, event) = match &*secret {
+            Some(TakeIn::AccessKey { id, .. }) => {
+                (ItemKind::AccessKey, id.to_string(), format!("access key {id}"), "key-import")
+            }
+            Some(TakeIn::Totp { mfa_serial, .. }) => {
+                (ItemKind::Totp, mfa_serial.to_string(), format!("TOTP seed of {mfa_serial}"), "totp-add")
+            }
+            None => return Err(Error::Failed("the secret is sealed already")),
+        };
+        let same = |item: &crate::vault::Item| item.kind == kind && item.public_text.as_deref() == Some(&*text);
+        if index.items_of(account.id).any(same) {
+            return Err(Error::Exists(format!("the {what} in {}", account.name)));
+        }
+        Ok(ImportPlan { account, what, event })
+    }
+
+    fn purpose(&self, plan: Option<&ImportPlan>) -> Purpose {
+        match plan {
+            Some(ImportPlan { account, what, event }) => {
+                let identity = identity(&account.name, &account.account_id, account.user.as_deref());
+                Purpose::new(event, format!("seal the {what} for {identity}"))
+            }
+            None => Purpose::new("import", "seal a secret"),
+        }
+    }
+
+    fn seed(&self, _: &ImportPlan) -> Option<ItemId> {
+        None
+    }
+
+    fn act(&self, plan: &ImportPlan, guard: Guard<'_>, tools: &mut Tools<'_>) -> Result<Staged, Error> {
+        let secret = self.secret.lock().ok().and_then(|mut secret| secret.take());
+        let account_id = plan.account.account_id.clone();
+        let partition = plan.account.partition.clone();
+        let user = plan.account.user.clone();
+        let payload = match secret.ok_or(Error::Failed("the secret is sealed already"))? {
+            TakeIn::AccessKey { id, secret } => {
+                Payload::AccessKey { account_id, partition, user, access_key_id: id.to_string(), secret }
+            }
+            TakeIn::Totp { mfa_serial, seed, params } => Payload::Totp {
+                account_id,
+                partition,
+                user,
+                mfa_serial: mfa_serial.to_string(),
+                seed,
+                algorithm: params.algorithm().name().to_owned(),
+                digits: params.digits().into(),
+                period: params.period(),
+            },
+        };
+        let new =
+            NewItem { account: self.account, class: Class::Guarded, replaces: None, created: tools.clock.now() };
+        let mut draft = guard.edit();
+        draft
+            .put(new, &payload)
+            .and_then(|_item| draft.seal())
+            .map_err(|error| vault_error(&error, tools.path))
+    }
+}
+
+fn by_id(index: &Index, id: AccountRef) -> Result<&Account, Error> {
+    let account = index.account(id).ok_or_else(|| Error::NotFound("such account".to_owned()))?;
+    find(index, &account.name)
+}

@@ -1,0 +1,229 @@
+//! From a locked vault to its keys: find the token, say why, ask for PIN and touch, derive, open the keyslot.
+
+use super::error::{Error, Tries};
+use super::guarded::Who;
+use super::purpose::Purpose;
+use super::{Service, problem::vault_error};
+use crate::secret::{GuardKey, Pin, UnlockKey};
+use crate::token::prompter::{Ask, Refusal};
+use crate::token::registry::Present;
+use crate::token::{Derived, PinPurpose, TokenError, Wanted, binding_needs_pin};
+use crate::vault::{Header, Keyslot, SlotId};
+use std::time::Duration;
+
+/// How long a question to a token that needs no person may take.
+const QUESTION: Duration = Duration::from_secs(10);
+/// How long a person has for a PIN, or for a touch.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The keys that were asked for, and the token that gave them.
+pub(super) struct Keys {
+    pub(super) unlock: Option<UnlockKey>,
+    pub(super) guard: Option<GuardKey>,
+    pub(super) token: String,
+}
+
+/// Who asks, and what for.
+pub(super) struct Asker<'a> {
+    pub(super) who: Who<'a>,
+    pub(super) purpose: &'a Purpose,
+}
+
+/// A connected token and the keyslot that is its own.
+struct Match {
+    token: Present,
+    slot: SlotId,
+}
+
+impl Service {
+    /// Opens the locks that are wanted with one PIN and one touch. One prompt at a time: the caller holds the turn.
+    pub(super) async fn open_locks(&self, asker: &Asker<'_>, header: Header, wanted: Wanted) -> Result<Keys, Error> {
+        if !asker.who.prompter.available() {
+            return Err(Error::NoPrompt);
+        }
+        let Match { token, slot } = self.find_token(asker.who.token, &header).await?;
+        let slot = header.keyslot(slot).ok_or(Error::Failed("the keyslot is gone"))?;
+        let label = format!("{} ({})", slot.label(), name(&token));
+        let result = self.ask_token(asker, &token, &label, slot, wanted).await;
+        release(&token).await;
+        asker.who.prompter.done().await.unwrap_or(());
+        let derived = result?;
+        let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
+        let guard = derived.guard.map(|secret| slot.guard_key(&header, &secret)).transpose();
+        Ok(Keys {
+            unlock: unlock.map_err(|error| vault_error(&error, self.path()))?,
+            guard: guard.map_err(|error| vault_error(&error, self.path()))?,
+            token: label,
+        })
+    }
+
+    async fn ask_token(
+        &self,
+        asker: &Asker<'_>,
+        token: &Present,
+        label: &str,
+        slot: &Keyslot,
+        wanted: Wanted,
+    ) -> Result<Derived, Error> {
+        let _pin = if binding_needs_pin(slot.binding())? {
+            Some(self.verify_pin(asker, token, label, PinPurpose::Derive).await?)
+        } else {
+            None
+        };
+        self.announce_touch(asker, token, label).await?;
+        let binding = slot.binding().to_vec();
+        let derived =
+            token.worker.run(PATIENCE, move |token, patience| token.derive(&binding, wanted, patience)).await?;
+        self.clock.confirm();
+        Ok(derived)
+    }
+
+    /// Asks until the PIN is right, the token blocks, or whoever answers gives up.
+    pub(super) async fn verify_pin(
+        &self,
+        asker: &Asker<'_>,
+        token: &Present,
+        label: &str,
+        purpose: PinPurpose,
+    ) -> Result<Pin, Error> {
+        let mut failed = false;
+        loop {
+            let tries = token.worker.run(QUESTION, |token, patience| token.tries_left(patience)).await?;
+            if tries == 0 {
+                return Err(Error::PinBlocked);
+            }
+            let ask = self.ask(asker, token, label);
+            let pin = tokio::time::timeout(PATIENCE, asker.who.prompter.pin(ask, tries, failed)).await;
+            let pin = match pin {
+                Ok(Ok(pin)) => pin,
+                Ok(Err(Refusal::Refused)) if failed => return Err(Error::PinInvalid(Tries(tries))),
+                Ok(Err(Refusal::Refused)) => return Err(Error::Cancelled),
+                Ok(Err(Refusal::NoSurface)) => return Err(Error::NoPrompt),
+                Err(_elapsed) => return Err(Error::TimedOut),
+            };
+            let (pin, verified) = verify(token, pin, purpose).await?;
+            match verified {
+                Ok(()) => return Ok(pin),
+                Err(TokenError::PinInvalid) => failed = true,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(super) async fn announce_touch(&self, asker: &Asker<'_>, token: &Present, label: &str) -> Result<(), Error> {
+        let ask = self.ask(asker, token, label);
+        match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Refusal::Refused)) => Err(Error::Cancelled),
+            Ok(Err(Refusal::NoSurface)) => Err(Error::NoPrompt),
+            Err(_elapsed) => Err(Error::TimedOut),
+        }
+    }
+
+    fn ask(&self, asker: &Asker<'_>, token: &Present, label: &str) -> Ask {
+        let clock = self.clock.jump().map(|jump| self.clock_warning(jump));
+        Ask {
+            token: token.id.clone(),
+            label: label.to_owned(),
+            text: asker.purpose.text(asker.who.caller, &(asker.who.others)(), clock.as_deref()),
+            deadline: self.clock.now().saturating_add(PATIENCE.as_secs()),
+        }
+    }
+
+    /// The connected token that is a keyslot: found by its credential, without making anything blink.
+    async fn find_token(&self, wanted: Option<&str>, header: &Header) -> Result<Match, Error> {
+        let present = self.present_tokens(wanted).await?;
+        let mut found = Vec::new();
+        for token in present {
+            if let Some(slot) = self.slot_of(&token, header).await {
+                found.push(Match { token, slot });
+            }
+        }
+        if found.len() > 1 {
+            return Err(Error::TokenChoice(list(found.iter().map(|found| &found.token))));
+        }
+        found.pop().ok_or_else(|| {
+            let labels: Vec<_> = header.keyslots().iter().map(|slot| format!("\u{201c}{}\u{201d}", slot.label())).collect();
+            Error::WrongToken(labels.join(" or "))
+        })
+    }
+
+    /// Which keyslot of the vault is this token's, asked without a touch; for one that is busy with somebody,
+    /// what it answered last.
+    pub(super) async fn slot_of(&self, token: &Present, header: &Header) -> Option<SlotId> {
+        if token.worker.is_busy() {
+            return self.enrolled.lock().ok().and_then(|enrolled| enrolled.get(&token.id).copied());
+        }
+        let slots: Vec<_> = header.keyslots().iter().filter(|slot| slot.kind() == "fido2").collect();
+        let ids: Vec<_> = slots.iter().map(|slot| slot.id()).collect();
+        let bindings: Vec<_> = slots.iter().map(|slot| slot.binding().to_vec()).collect();
+        let found = token
+            .worker
+            .run(QUESTION, move |token, patience| {
+                let found = token.find(&bindings, patience);
+                token.release();
+                found
+            })
+            .await;
+        let slot = found.ok().flatten().and_then(|index| ids.get(index).copied());
+        if let Ok(mut enrolled) = self.enrolled.lock() {
+            match slot {
+                Some(slot) => enrolled.insert(token.id.clone(), slot),
+                None => enrolled.remove(&token.id),
+            };
+        }
+        slot
+    }
+
+    /// All tokens that answer, or the one that was named.
+    pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Vec<Present>, Error> {
+        let (mut present, silent) = self.look_for_tokens()?.present().await;
+        if let Some(wanted) = wanted {
+            present.retain(|token| token.id == wanted);
+            if present.is_empty() {
+                return Err(Error::NotFound(format!("token {wanted}: `rootseal token list` names those connected")));
+            }
+        }
+        if present.is_empty() {
+            let busy = silent.iter().any(|error| matches!(error, TokenError::Busy));
+            return Err(if busy { Error::Busy } else { Error::NoToken });
+        }
+        Ok(present)
+    }
+
+    /// What the person confirms with the touch, when the wall clock cannot be believed by itself.
+    fn clock_warning(&self, jump: i64) -> String {
+        format!(
+            "The clock jumped by {jump} s: touch only if it is now {}",
+            crate::aws::rfc3339(self.clock.now()).unwrap_or_default()
+        )
+    }
+}
+
+async fn verify(token: &Present, pin: Pin, purpose: PinPurpose) -> Result<(Pin, Result<(), TokenError>), Error> {
+    let job = token.worker.run(QUESTION, move |token, patience| {
+        let verified = token.verify_pin(&pin, purpose, patience);
+        Ok((pin, verified))
+    });
+    Ok(job.await?)
+}
+
+pub(super) async fn release(token: &Present) {
+    let _gone_is_released_too = token
+        .worker
+        .run(QUESTION, |token, _| {
+            token.release();
+            Ok(())
+        })
+        .await;
+}
+
+/// What people call a connected token.
+pub(super) fn name(token: &Present) -> String {
+    if token.serial.is_empty() { token.product.clone() } else { format!("{} {}", token.product, token.serial) }
+}
+
+/// Ids and names, for somebody who has to choose.
+pub(super) fn list<'a>(tokens: impl Iterator<Item = &'a Present>) -> String {
+    tokens.map(|token| format!("{} ({})", token.id, name(token))).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,66 @@
+//! What this machine remembers outside the vault: what it saw of the vault last, and which one-time codes it
+//! has given out. Kept in `state.cbor`; nothing in it is secret.
+
+use super::error::Error;
+use crate::vault::{ItemId, Seen};
+use minicbor::{Decoder, Encoder};
+use std::collections::BTreeMap;
+
+/// More seeds than this are not remembered by number; it bounds what is read from the disk.
+const MOST_SEEDS: u64 = 1_000_000;
+
+/// The machine's memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Machine {
+    /// The vault as it was last read or written here.
+    pub(super) seen: Option<Seen>,
+    /// For each TOTP seed the end of the last step whose code was given out, in seconds since 1970-01-01 UTC:
+    /// no code of an earlier step goes out again (RFC 6238 section 5.2).
+    pub(super) spent: BTreeMap<ItemId, u64>,
+}
+
+impl Machine {
+    /// `[version, seen or null, {item id: seconds}]`.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        self.write(&mut Encoder::new(&mut bytes)).map_err(|_in_memory| Error::Failed("the state cannot be encoded"))?;
+        Ok(bytes)
+    }
+
+    fn write(
+        &self,
+        out: &mut Encoder<&mut Vec<u8>>,
+    ) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+        out.array(3)?.u8(1)?;
+        match &self.seen {
+            Some(seen) => out.bytes(&seen.encode())?,
+            None => out.null()?,
+        };
+        out.map(self.spent.len() as u64)?;
+        for (item, until) in &self.spent {
+            out.bytes(item.as_bytes())?.u64(*until)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what [`Self::encode`] wrote. `None`: it is damaged.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Decoder::new(bytes);
+        if from.array().ok()? != Some(3) || from.u8().ok()? != 1 {
+            return None;
+        }
+        let seen = if from.datatype().ok()? == minicbor::data::Type::Null {
+            from.null().ok()?;
+            None
+        } else {
+            Some(Seen::decode(from.bytes().ok()?).ok()?)
+        };
+        let seeds = from.map().ok()?.filter(|seeds| *seeds <= MOST_SEEDS)?;
+        let mut spent = BTreeMap::new();
+        for _ in 0..seeds {
+            let item = ItemId::from_bytes(from.bytes().ok()?.try_into().ok()?);
+            spent.insert(item, from.u64().ok()?);
+        }
+        (from.position() == bytes.len()).then_some(Self { seen, spent })
+    }
+}

@@ -1,0 +1,172 @@
+//! The use cases. Each reads as one pipeline: plan, say why, open the locks, act, record, release. What they
+//! work on is owned by the keeper; what they write goes through the writer; what they ask people goes through a
+//! prompter. No bus, no file format and no protocol of a token enters this room.
+
+mod accounts;
+mod audit;
+pub mod caller;
+pub mod clock;
+mod codes;
+mod credentials;
+mod disk;
+mod error;
+mod guarded;
+mod house;
+mod items;
+mod keeper;
+mod locks;
+mod machine;
+mod problem;
+mod purpose;
+mod sessions;
+mod status;
+mod vaults;
+
+pub use accounts::{AccountInfo, NewAccount, NewProfile, ProfileInfo};
+pub use codes::CodeRequest;
+pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};
+pub use error::{Error, Tries, in_full};
+pub use guarded::Who;
+pub use items::{NewTotp, SeedForm, TotpAdded};
+pub use status::{KeyslotInfo, TokenInfo, VaultInfo, VaultState};
+pub use vaults::NewVaultOptions;
+
+use crate::store::{Keep, Store, StoreError};
+use crate::token::registry::{Look, Registry};
+use clock::{Clock, Watch};
+use credentials::Pending;
+use disk::Disk;
+use house::House;
+use keeper::Keeper;
+use machine::Machine;
+use problem::vault_error;
+use crate::vault::SlotId;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+
+/// What the configuration says to the use cases.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Sockets of virtual tokens.
+    pub hid_sockets: Vec<PathBuf>,
+    /// STS endpoints besides AWS's own.
+    pub allowed_endpoints: Vec<String>,
+}
+
+/// All use cases of one daemon.
+#[derive(Debug)]
+pub struct Service {
+    keeper: Keeper,
+    disk: Disk,
+    tokens: Mutex<Registry>,
+    /// Which keyslot each connected token was, by the token's id, when it was last asked.
+    enrolled: Mutex<HashMap<String, SlotId>>,
+    clock: Arc<Watch>,
+    settings: Settings,
+    path: PathBuf,
+    /// Whoever holds it prompts: people see one question at a time.
+    turn: tokio::sync::Mutex<()>,
+    /// Whoever holds it changes the vault: from staging to accepting, nothing else is staged.
+    saving: Arc<tokio::sync::Mutex<()>>,
+    pending: Pending,
+    changes: watch::Sender<u64>,
+}
+
+impl Service {
+    /// Opens what the store holds. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// The store cannot be read at all. A damaged vault is no error here: it is a state.
+    pub async fn start(
+        store: Box<dyn Store>,
+        path: PathBuf,
+        audit_log: PathBuf,
+        settings: Settings,
+        clock: Box<dyn Clock>,
+    ) -> Result<Arc<Self>, Error> {
+        let disk = Disk::start(store, audit_log)?;
+        let state = disk.load_state().await?;
+        let machine = state.as_deref().map_or_else(|| Some(Machine::default()), Machine::decode);
+        let state_problem = machine.is_none();
+        let mut house = House::new(path.clone(), machine.unwrap_or_default());
+        if state_problem {
+            house.distrust(&path.with_file_name("state.cbor"));
+        }
+        house.reload(disk.load_vault().await?);
+        Ok(Arc::new(Self {
+            keeper: Keeper::start(house),
+            disk,
+            tokens: Mutex::new(Registry::new(settings.hid_sockets.clone())),
+            enrolled: Mutex::default(),
+            clock: Arc::new(Watch::new(clock)),
+            settings,
+            path,
+            turn: tokio::sync::Mutex::new(()),
+            saving: Arc::default(),
+            pending: Pending::default(),
+            changes: watch::Sender::new(0),
+        }))
+    }
+
+    /// Told of every change that a client could see.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// The vault's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn look_for_tokens(&self) -> Result<Look, Error> {
+        let mut registry = self.tokens.lock().map_err(|_poisoned| Error::Failed("the list of tokens is lost"))?;
+        Ok(registry.look())
+    }
+
+    /// Reads the file again, unless the vault is open: it may have been restored, or put right.
+    async fn refresh(&self) -> Result<(), Error> {
+        if self.keeper.ask(|house| house.unlocked().is_ok()).await? {
+            return Ok(());
+        }
+        let bytes = self.disk.load_vault().await?;
+        self.keeper.ask(move |house| house.reload(bytes)).await
+    }
+
+    /// Brings a staged change to the disk and then into effect, whether or not whoever asked for it is still
+    /// there. `turn` is the permission to change the vault, taken before staging.
+    async fn save(
+        self: &Arc<Self>,
+        staged: crate::vault::Staged,
+        turn: tokio::sync::OwnedMutexGuard<()>,
+    ) -> Result<(), Error> {
+        let service = Arc::clone(self);
+        let saved = tokio::spawn(async move {
+            let keep = if staged.rekeyed() { Keep::Nothing } else { Keep::Previous };
+            if let Err(error) = service.disk.save_vault(staged.bytes().to_vec(), keep).await {
+                if matches!(error, Error::Store(StoreError::InDoubt(_) | StoreError::Changed)) {
+                    // What is open is not what is on the disk: only a new unlock can tell.
+                    service.lock().await?;
+                }
+                return Err(error);
+            }
+            service.keeper.run(move |house| house.accept(staged)).await?;
+            service.remember().await?;
+            drop(turn);
+            service.changed();
+            Ok(())
+        });
+        saved.await.map_err(|_panicked| Error::Failed("saving was interrupted"))?
+    }
+
+    /// Writes down what this machine has seen.
+    async fn remember(&self) -> Result<(), Error> {
+        let state = self.keeper.run(|house| house.machine.encode()).await?;
+        self.disk.save_state(state).await
+    }
+}

@@ -1,0 +1,133 @@
+//! What clients may see without a touch.
+
+use super::Service;
+use super::error::Error;
+use super::house::Vault;
+use crate::vault::{Lock, SlotId};
+
+/// The vault's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VaultState {
+    /// There is none yet.
+    Absent,
+    /// It is shut.
+    Locked,
+    /// Its index is open.
+    Unlocked,
+    /// It cannot be used as it is.
+    Damaged,
+}
+
+/// The vault as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultInfo {
+    /// Its state.
+    pub state: VaultState,
+    /// What is wrong with it; empty otherwise.
+    pub problem: String,
+    /// How often it was saved; 0 where there is none.
+    pub generation: u64,
+    /// Holders needed for the unlock and the guard lock.
+    pub thresholds: (u32, u32),
+    /// Its keyslots.
+    pub keyslots: Vec<KeyslotInfo>,
+}
+
+/// A keyslot as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyslotInfo {
+    /// Its id.
+    pub id: SlotId,
+    /// Whose it is.
+    pub holder: String,
+    /// Its name.
+    pub label: String,
+    /// `fido2`
+    pub kind: String,
+    /// Seconds since 1970-01-01 UTC.
+    pub created: u64,
+}
+
+/// A connected token as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// Its id while it is connected.
+    pub id: String,
+    /// `fido`
+    pub kind: String,
+    /// The keyslot's name if it is one, else what it calls itself.
+    pub label: String,
+    /// Empty where it tells none.
+    pub serial: String,
+    /// Whether it is software.
+    pub is_virtual: bool,
+    /// Which keyslot is its own.
+    pub keyslot: Option<SlotId>,
+    /// Whether it has a PIN.
+    pub needs_pin: bool,
+}
+
+impl Service {
+    /// The vault as it is now.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub async fn vault_info(&self) -> Result<VaultInfo, Error> {
+        self.refresh().await?;
+        self.keeper
+            .ask(|house| {
+                let (state, problem) = match &house.vault {
+                    Vault::Absent => (VaultState::Absent, String::new()),
+                    Vault::Damaged(problem) => (VaultState::Damaged, problem.text().to_owned()),
+                    Vault::Locked(_) => (VaultState::Locked, String::new()),
+                    Vault::Unlocked(_) => (VaultState::Unlocked, String::new()),
+                };
+                let Ok((header, _)) = house.header() else {
+                    return VaultInfo { state, problem, generation: 0, thresholds: (0, 0), keyslots: Vec::new() };
+                };
+                let thresholds = header.thresholds();
+                let keyslots = header.keyslots().iter().map(|slot| KeyslotInfo {
+                    id: slot.id(),
+                    holder: slot.holder().to_owned(),
+                    label: slot.label().to_owned(),
+                    kind: slot.kind().to_owned(),
+                    created: slot.created(),
+                });
+                VaultInfo {
+                    state,
+                    problem,
+                    generation: header.generation(),
+                    thresholds: (thresholds.of(Lock::Unlock).into(), thresholds.of(Lock::Guard).into()),
+                    keyslots: keyslots.collect(),
+                }
+            })
+            .await
+    }
+
+    /// The connected tokens. A token that is being used right now is asked when it is free.
+    ///
+    /// # Errors
+    /// The daemon is stopping.
+    pub async fn tokens(&self) -> Result<Vec<TokenInfo>, Error> {
+        let (present, _silent) = self.look_for_tokens()?.present().await;
+        let header = self.keeper.ask(|house| house.header().ok().map(|(header, _)| header)).await?;
+        let mut tokens = Vec::with_capacity(present.len());
+        for token in present {
+            let keyslot = match &header {
+                Some(header) => self.slot_of(&token, header).await,
+                None => None,
+            };
+            let slot = keyslot.and_then(|id| header.as_ref().and_then(|header| header.keyslot(id)));
+            tokens.push(TokenInfo {
+                label: slot.map_or_else(|| token.product.clone(), |slot| slot.label().to_owned()),
+                id: token.id,
+                kind: token.kind.to_owned(),
+                serial: token.serial,
+                is_virtual: token.is_virtual,
+                keyslot,
+                needs_pin: token.traits.needs_pin,
+            });
+        }
+        Ok(tokens)
+    }
+}

@@ -1,0 +1,78 @@
+//! What goes wrong with a token, as far as somebody can act on it.
+
+use crate::channel::ChannelError;
+use crate::ctap::{CtapError, Status};
+
+/// Why a token did not do what it was asked.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// It was unplugged, or its process ended.
+    #[error("the token was removed")]
+    Gone,
+    /// It was not touched, or did not answer, before the deadline.
+    #[error("the token was not touched in time")]
+    TimedOut,
+    /// The caller gave up, or the token's user refused on the token.
+    #[error("cancelled")]
+    Cancelled,
+    /// Another program holds it.
+    #[error("another program is using the token")]
+    Busy,
+    /// A wrong PIN; a try is spent.
+    #[error("wrong PIN")]
+    PinInvalid,
+    /// Only a reset, which destroys its credentials, would make the token usable again.
+    #[error("the token's PIN is blocked")]
+    PinBlocked,
+    /// Three wrong PINs in a row.
+    #[error("too many wrong PINs in a row: unplug the token and plug it in again")]
+    PowerCycle,
+    /// It has a PIN and none was verified.
+    #[error("the token wants its PIN")]
+    PinRequired,
+    /// The PIN can be no PIN of this token; it was not sent.
+    #[error("a PIN has at least 4 characters and at most 63 bytes")]
+    NotAPin,
+    /// The keyslot is another token's.
+    #[error("the token does not hold this keyslot's credential")]
+    NotEnrolled,
+    /// The keyslot's binding cannot be read.
+    #[error("the keyslot's binding is damaged")]
+    Binding,
+    /// Everything else the token can answer.
+    #[error("{0}")]
+    Ctap(#[source] CtapError),
+}
+
+impl From<ChannelError> for TokenError {
+    fn from(error: ChannelError) -> Self {
+        match error {
+            ChannelError::Gone | ChannelError::Io(_) => Self::Gone,
+            ChannelError::TimedOut => Self::TimedOut,
+            ChannelError::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<CtapError> for TokenError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all that nobody can act on is said as it is")]
+    fn from(error: CtapError) -> Self {
+        match error {
+            CtapError::Channel(error) => error.into(),
+            CtapError::Busy => Self::Busy,
+            CtapError::NotAPin => Self::NotAPin,
+            CtapError::Status(status) => match status {
+                Status::TouchTimeout => Self::TimedOut,
+                Status::KeepaliveCancel | Status::OperationDenied => Self::Cancelled,
+                Status::PinInvalid => Self::PinInvalid,
+                Status::PinBlocked => Self::PinBlocked,
+                Status::PinAuthBlocked => Self::PowerCycle,
+                Status::PinRequired => Self::PinRequired,
+                Status::NoCredentials | Status::InvalidCredential => Self::NotEnrolled,
+                _ => Self::Ctap(error),
+            },
+            _ => Self::Ctap(error),
+        }
+    }
+}

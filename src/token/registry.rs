@@ -1,0 +1,163 @@
+//! Which tokens are connected. Asked anew at each use: a token has its thread from when it is first seen until
+//! its device is gone.
+
+use super::fido::FidoToken;
+use super::worker::Worker;
+use super::{Token, TokenError, Traits};
+use crate::transport::hidraw;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long a token may take to say hello before it counts as not there.
+const HELLO: Duration = Duration::from_secs(3);
+
+/// Where a token hangs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    HidSocket(PathBuf),
+    Hidraw(PathBuf),
+}
+
+/// A token that is connected and answers.
+#[derive(Clone, Debug)]
+pub struct Present {
+    /// Its id while it is connected: letters, digits and `_`.
+    pub id: String,
+    /// `fido`
+    pub kind: &'static str,
+    /// What it calls itself.
+    pub product: String,
+    /// Its serial number; empty where it tells none.
+    pub serial: String,
+    /// Whether it is software, which only the configuration can bring in.
+    pub is_virtual: bool,
+    /// What it said of itself.
+    pub traits: Traits,
+    /// Its thread.
+    pub worker: Worker,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    product: String,
+    serial: String,
+    worker: Worker,
+    /// What it said last, for while it is busy with somebody.
+    last: Arc<Mutex<Option<Traits>>>,
+}
+
+/// All tokens of this machine, and the virtual ones that the configuration names.
+#[derive(Debug, Default)]
+pub struct Registry {
+    sockets: Vec<PathBuf>,
+    known: BTreeMap<Place, Known>,
+}
+
+impl Registry {
+    /// A registry that also looks for virtual tokens at `sockets`.
+    pub fn new(sockets: Vec<PathBuf>) -> Self {
+        Self { sockets, known: BTreeMap::new() }
+    }
+
+    /// Looks again at what is plugged in. Quick: no token is asked anything yet.
+    pub fn look(&mut self) -> Look {
+        let mut found = BTreeMap::new();
+        for socket in &self.sockets {
+            found.insert(Place::HidSocket(socket.clone()), ("virtual token".to_owned(), String::new()));
+        }
+        for device in hidraw::fido_devices().unwrap_or_default() {
+            let product = device.product.unwrap_or_else(|| "FIDO2 token".to_owned());
+            found.insert(Place::Hidraw(device.path), (product, device.serial.unwrap_or_default()));
+        }
+        self.known.retain(|place, _| found.contains_key(place));
+        for (place, (product, serial)) in found {
+            if !self.known.contains_key(&place)
+                && let Ok(worker) = Worker::start(open(&place))
+            {
+                self.known.insert(place, Known { product, serial, worker, last: Arc::default() });
+            }
+        }
+        Look(self.known.clone())
+    }
+}
+
+/// What was plugged in at one moment.
+#[derive(Debug)]
+pub struct Look(BTreeMap<Place, Known>);
+
+impl Look {
+    /// Those that answer, in a fixed order, and why the others do not.
+    pub async fn present(self) -> (Vec<Present>, Vec<TokenError>) {
+        let mut asked = tokio::task::JoinSet::new();
+        for (place, known) in self.0 {
+            asked.spawn(async move {
+                let last = known.last.lock().ok().and_then(|last| last.clone());
+                if let Some(traits) = last.filter(|_| known.worker.is_busy()) {
+                    return (place, known, Ok(traits));
+                }
+                let answer = known
+                    .worker
+                    .run(HELLO, |token, patience| {
+                        let traits = token.traits(patience);
+                        token.release();
+                        traits
+                    })
+                    .await;
+                if let Ok(mut last) = known.last.lock() {
+                    *last = answer.as_ref().ok().cloned();
+                }
+                (place, known, answer)
+            });
+        }
+        let mut present = BTreeMap::new();
+        let mut silent = Vec::new();
+        while let Some(joined) = asked.join_next().await {
+            match joined {
+                Ok((place, known, Ok(traits))) => {
+                    let token = describe(&place, known, traits);
+                    present.insert(place, token);
+                }
+                Ok((_, _, Err(error))) => silent.push(error),
+                Err(_panicked) => silent.push(TokenError::Gone),
+            }
+        }
+        (present.into_values().collect(), silent)
+    }
+}
+
+/// One line for each kind of token.
+fn open(place: &Place) -> Box<dyn Token> {
+    match place {
+        Place::HidSocket(path) => Box::new(FidoToken::at_socket(path.clone())),
+        Place::Hidraw(path) => Box::new(FidoToken::at_hidraw(path.clone())),
+    }
+}
+
+fn describe(place: &Place, known: Known, traits: Traits) -> Present {
+    let (path, is_virtual): (&Path, bool) = match place {
+        Place::HidSocket(path) => (path, true),
+        Place::Hidraw(path) => (path, false),
+    };
+    Present {
+        id: id(path),
+        kind: "fido",
+        product: known.product,
+        serial: known.serial,
+        is_virtual,
+        traits,
+        worker: known.worker,
+    }
+}
+
+fn id(path: &Path) -> String {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    let digest = Sha256::digest(path.as_os_str().as_bytes());
+    digest.iter().take(4).fold("fido_".to_owned(), |mut id, byte| {
+        let _infallible = write!(id, "{byte:02x}");
+        id
+    })
+}

@@ -1,0 +1,91 @@
+//! The thread that owns a token. Jobs are done in turn; one whose asker went away is cancelled at once.
+
+use super::{Token, TokenError};
+use crate::channel::{Cancel, Patience};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce(&mut dyn Token) + Send>;
+
+/// A way to hand jobs to one token's thread. The thread ends when the last of these is dropped.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    jobs: mpsc::Sender<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system allows no further thread.
+    pub fn start(mut token: Box<dyn Token>) -> std::io::Result<Self> {
+        let (jobs, received) = mpsc::channel::<Job>();
+        std::thread::Builder::new().name("token".into()).stack_size(256 * 1024).spawn(move || {
+            for job in received {
+                job(&mut *token);
+            }
+        })?;
+        Ok(Self { jobs, waiting: Arc::default() })
+    }
+
+    /// Whether a job is under way, so that a further one would have to wait for a token's user.
+    pub fn is_busy(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Has `job` done within `limit`, counted from when its turn comes. Dropping the future cancels the job.
+    ///
+    /// # Errors
+    /// What the job returned, or [`TokenError::Gone`] when the thread is no more.
+    pub async fn run<R: Send + 'static>(
+        &self,
+        limit: Duration,
+        job: impl FnOnce(&mut dyn Token, &Patience) -> Result<R, TokenError> + Send + 'static,
+    ) -> Result<R, TokenError> {
+        let cancel = CancelOnDrop(Cancel::new().map_err(|_no_descriptor_left| TokenError::Busy)?);
+        let (answer, answered) = oneshot::channel();
+        let flag = cancel.0.clone();
+        let job: Job = Box::new(move |token| {
+            let now = Instant::now();
+            let patience = Patience { deadline: now.checked_add(limit).unwrap_or(now), cancel: flag };
+            let result = if patience.cancel.is_cancelled() {
+                Err(TokenError::Cancelled)
+            } else {
+                job(token, &patience)
+            };
+            // An asker that went away gets no answer; a secret in it is wiped by its drop.
+            let _asker_gone = answer.send(result);
+        });
+        let _counted = Counted::new(&self.waiting);
+        self.jobs.send(job).map_err(|_thread_ended| TokenError::Gone)?;
+        let result = answered.await.map_err(|_thread_ended| TokenError::Gone)?;
+        drop(cancel);
+        result
+    }
+}
+
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

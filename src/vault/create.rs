@@ -1,0 +1,59 @@
+//! A new vault.
+
+use super::header::Lengths;
+use super::image::Image;
+use super::manifest::Manifest;
+use super::slots::NewSlot;
+use super::{Header, Index, Lock, Seen, Thresholds, UnlockedVault, VaultError, VaultId};
+use crate::crypto::{hash, random};
+use std::sync::Arc;
+
+/// A vault that is made and not yet saved.
+pub struct NewVault(UnlockedVault);
+
+impl NewVault {
+    /// Makes an empty vault that `first` opens; further keyslots are added to it in a draft.
+    ///
+    /// # Errors
+    /// [`VaultError::Invalid`] naming the field: thresholds, if the slot does not serve the guard lock.
+    pub fn create(first: NewSlot, thresholds: Thresholds) -> Result<Self, VaultError> {
+        let (vault, epoch) = (VaultId::random()?, 1);
+        let (unlock, guard) = (random::unlock_key()?, random::guard_key()?);
+        let (slot, entry) = first.enrol(vault, epoch, &unlock, &guard)?;
+        let header = Header {
+            vault,
+            generation: 1,
+            epoch,
+            thresholds,
+            slots: vec![slot],
+            salt: random::public()?,
+            lengths: Lengths::default(),
+        };
+        if !header.keyslots().iter().any(|slot| slot.serves(Lock::Guard)) {
+            return Err(VaultError::Invalid("thresholds"));
+        }
+        let manifest = Manifest::new(1, &header, vec![entry], Vec::new());
+        let manifest_version = manifest.version;
+        let manifest = manifest.seal(&guard, &header)?;
+        let mut index = Index::default();
+        index.manifest_hash = hash::sha256(&[&manifest]);
+        index.records_hash = hash::sha256(&[]);
+        let image = Arc::new(Image::assemble(header, &unlock, &index, &manifest, &[])?);
+        Ok(Self(UnlockedVault { image, index, key: unlock, manifest_version }))
+    }
+
+    /// The file, to be saved.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.image.bytes()
+    }
+
+    /// What this machine is to remember once the bytes are saved.
+    pub fn seen(&self) -> Seen {
+        self.0.seen()
+    }
+
+    /// The vault, once its bytes are saved.
+    pub fn into_unlocked(self) -> UnlockedVault {
+        self.0
+    }
+}

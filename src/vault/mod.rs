@@ -1,0 +1,44 @@
+//! The vault file: `docs/vault-format.md` in code.
+//!
+//! `SealedVault` (its structure was read) → `LockedVault` (no rollback) → `UnlockedVault` (authentic, its
+//! index open) → `Guard` (the manifest verified, guarded records can be opened). Changes are staged in a
+//! `Draft`, sealed to bytes, and taken over once those are saved. No I/O and no clock: bytes and times are
+//! arguments. Names, account ids and AWS's rules are none of this room's business beyond their syntax.
+
+mod cbor;
+mod create;
+mod draft;
+mod error;
+mod guard;
+mod header;
+mod image;
+mod index;
+mod keyslot;
+mod locked;
+mod manifest;
+mod names;
+mod payload;
+mod record;
+mod seal;
+mod seen;
+mod slots;
+mod types;
+mod unlocked;
+
+#[cfg(test)]
+mod tests;
+
+pub use create::NewVault;
+pub use draft::{Draft, NewAccount, NewItem};
+pub use error::{Part, Reversal, VaultError};
+pub use guard::Guard;
+pub use header::Header;
+pub use index::{Account, Index, Item, Profile};
+pub use keyslot::Keyslot;
+pub use locked::{LockedVault, SealedVault};
+pub use payload::Payload;
+pub use seal::Staged;
+pub use seen::Seen;
+pub use slots::NewSlot;
+pub use types::{AccountRef, Class, ItemId, ItemKind, Lock, SlotId, Thresholds, VaultId};
+pub use unlocked::UnlockedVault;

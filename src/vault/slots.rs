@@ -1,0 +1,113 @@
+//! Keyslots: a token's enrolment, and changes of the set.
+
+use super::keyslot::Entry;
+use super::manifest::SlotEntry;
+use super::{Draft, Keyslot, Lock, SlotId, Thresholds, VaultError, VaultId};
+use crate::crypto::random;
+use crate::secret::{GuardKey, TokenSecret, UnlockKey};
+
+/// A token to be enrolled.
+pub struct NewSlot {
+    /// The person it belongs to: 1 … 64 bytes.
+    pub holder: String,
+    /// What its owner calls it: 1 … 64 bytes.
+    pub label: String,
+    /// `fido2`.
+    pub kind: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// What the kind needs to find and ask the token, in the kind's own encoding: at most 16,384 bytes.
+    pub binding: Vec<u8>,
+    /// The token's secret for the unlock lock.
+    pub unlock: TokenSecret,
+    /// The token's secret for the guard lock, where the kind serves it.
+    pub guard: Option<TokenSecret>,
+}
+
+impl NewSlot {
+    pub(super) fn enrol(
+        self,
+        vault: VaultId,
+        epoch: u64,
+        unlock: &UnlockKey,
+        guard: &GuardKey,
+    ) -> Result<(Keyslot, SlotEntry), VaultError> {
+        let Self { holder, label, kind, created, binding, unlock: secret, guard: guard_secret } = self;
+        let id = SlotId::random()?;
+        let salt = random::public()?;
+        let mut slot =
+            Keyslot { id, holder, label, kind, created, binding, salt, unlock: Entry::UNFILLED, guard: None };
+        slot.validate()?;
+        let (entry, public) = unlock.with(|key| slot.enrol(vault, epoch, Lock::Unlock, &secret, key))?;
+        slot.unlock = entry;
+        let mut guard_public = None;
+        if let Some(secret) = guard_secret {
+            let (entry, public) = guard.with(|key| slot.enrol(vault, epoch, Lock::Guard, &secret, key))?;
+            slot.guard = Some(entry);
+            guard_public = Some(public);
+        }
+        let binding_hash = slot.binding_hash(vault);
+        Ok((slot, SlotEntry { id, binding_hash, unlock: public, guard: guard_public }))
+    }
+}
+
+impl Draft<'_> {
+    /// Enrols a token.
+    ///
+    /// # Errors
+    /// [`VaultError::GuardNeeded`]; [`VaultError::Invalid`] naming the field.
+    pub fn add_slot(&mut self, new: NewSlot) -> Result<SlotId, VaultError> {
+        let (vault, epoch, unlock) = (self.header.vault, self.header.epoch, &self.vault.key);
+        let guard = self.guard.as_ref().ok_or(VaultError::GuardNeeded)?;
+        let (slot, entry) = new.enrol(vault, epoch, unlock, &guard.key)?;
+        let id = slot.id;
+        self.guarded()?;
+        self.header.slots.push(slot);
+        self.slots.push(entry);
+        self.header.validate()?;
+        Ok(id)
+    }
+
+    /// Removes a keyslot and rekeys. Copies of the file made before still open with its token.
+    ///
+    /// # Errors
+    /// [`VaultError::GuardNeeded`]; [`VaultError::NotFound`]; [`VaultError::Invalid`] if too few holders
+    /// would be left.
+    pub fn remove_slot(&mut self, id: SlotId) -> Result<(), VaultError> {
+        self.rekey_at_seal()?;
+        self.header.keyslot(id).ok_or(VaultError::NotFound)?;
+        self.header.slots.retain(|slot| slot.id != id);
+        self.slots.retain(|entry| entry.id != id);
+        self.header.validate()
+    }
+
+    /// Asks for new keys: shares are sealed anew to every slot, no token is needed.
+    ///
+    /// # Errors
+    /// [`VaultError::GuardNeeded`].
+    pub fn rekey_at_seal(&mut self) -> Result<(), VaultError> {
+        self.guarded()?;
+        self.changed.keys = true;
+        Ok(())
+    }
+
+    /// Sets how many holders each lock needs.
+    ///
+    /// # Errors
+    /// [`VaultError::GuardNeeded`]; [`VaultError::Invalid`] if there are too few holders.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) -> Result<(), VaultError> {
+        self.guarded()?;
+        self.header.thresholds = thresholds;
+        self.header.validate()
+    }
+
+    /// Changes a keyslot's label. It is not covered by the manifest: the unlock key is enough.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::Invalid`].
+    pub fn relabel_slot(&mut self, id: SlotId, label: String) -> Result<(), VaultError> {
+        let slot = self.header.slots.iter_mut().find(|slot| slot.id == id).ok_or(VaultError::NotFound)?;
+        slot.label = label;
+        slot.validate()
+    }
+}
