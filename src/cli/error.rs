@@ -34,7 +34,7 @@ pub(super) enum Error {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Https(#[from] HttpsError),
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {} ({}): name the right file", path.display(), plain_reason(.source))]
     Read {
         path: PathBuf,
         #[source]
@@ -50,6 +50,12 @@ pub(super) enum Error {
     },
     #[error("{0}")]
     Missing(String),
+}
+
+/// The system's words without its number.
+fn plain_reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_lowercase()
 }
 
 impl Error {
@@ -79,6 +85,11 @@ impl Error {
     pub(super) fn may_be_ours(&self) -> bool {
         let failed = matches!(self, Self::Daemon { name, .. } if name.ends_with(".Failed"));
         failed || self.code() == 4
+    }
+
+    /// Whether the daemon needed to ask and was not let.
+    pub(super) fn is_no_prompt(&self) -> bool {
+        matches!(self, Self::Daemon { name, .. } if name.strip_prefix(ERROR_PREFIX) == Some("NoPrompt"))
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {
