@@ -170,7 +170,9 @@ impl Shared {
     fn remember(&self, refusal: Refusal) -> AgentError {
         let text = refusal.to_string();
         let error = match refusal {
-            Refusal::NoTerminal { .. } | Refusal::Terminal(_) => AgentError::NoPrompt(text),
+            Refusal::NoTerminal { .. } | Refusal::Terminal(_) | Refusal::NoPrompt => {
+                AgentError::NoPrompt(text)
+            }
             Refusal::PinFileOpen { .. }
             | Refusal::PinFileUnreadable { .. }
             | Refusal::PinFileEmpty { .. }

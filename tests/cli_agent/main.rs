@@ -80,7 +80,7 @@ fn no_prompt_wins_over_a_pin_file() {
     let mock = Mock::start(Plan { credentials: Credentials::Miss("unused".to_owned()), ..Plan::default() });
     let file = PinFile::new(&mock, "123456");
     let arguments = ["--no-prompt", "--pin-file", file.path(), "credentials", "prod-root"];
-    failed(&run(&mock, &arguments), 4, "nowhere to prompt");
+    failed(&run(&mock, &arguments), 4, "--no-prompt forbids");
     assert_eq!(mock.calls(), ["GetCredentials"]);
 }
 
@@ -181,7 +181,7 @@ fn status_speaks_json_with_the_option_on_either_side() {
         assert_eq!(status["tokens"][0]["id"], "t1");
     }
     let output = run(&mock, &["status"]);
-    assert!(out(&output).contains("run rootseal init"), "{}", out(&output));
+    assert!(out(&output).contains("run `rootseal init`"), "{}", out(&output));
 }
 
 #[test]

@@ -65,7 +65,9 @@ pub(super) async fn rows(session: &Session, name: Option<&str>) -> Result<Vec<Ac
     let Some(name) = name else { return Ok(accounts) };
     accounts.retain(|account| account.name == name);
     if accounts.is_empty() {
-        return Err(Error::Missing(format!("there is no account {name}: see rootseal account list")));
+        return Err(Error::Missing(format!(
+            "there is no account named {name}: `rootseal account list` shows them"
+        )));
     }
     Ok(accounts)
 }

@@ -88,7 +88,7 @@ impl Status {
 
     fn vault(&self) -> String {
         match self.state.as_str() {
-            "absent" => format!("vault     absent ({}): run rootseal init", self.path),
+            "absent" => format!("vault     absent ({}): run `rootseal init`", self.path),
             "damaged" => format!("vault     damaged ({}): {}", self.path, self.problem),
             state => format!("vault     {state}, generation {} ({})", self.generation, self.path),
         }
