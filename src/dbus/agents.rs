@@ -95,7 +95,7 @@ impl AgentPrompter {
         Self { agents, caller, home, open: AtomicBool::new(false) }
     }
 
-    fn dict<'a>(ask: &'a Ask) -> Dict<'a> {
+    fn dict(ask: &Ask) -> Dict<'_> {
         HashMap::from([
             ("token", Variant::from(ask.token.as_str())),
             ("label", Variant::from(ask.label.as_str())),

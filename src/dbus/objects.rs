@@ -42,7 +42,7 @@ pub(super) async fn follow(door: Arc<Door>, connection: Connection) {
             tracing::warn!(?error, "the objects on the bus are not up to date");
         }
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
+            more = changes.changed() => if more.is_err() { return },
             () = connection.closed() => return,
         }
     }

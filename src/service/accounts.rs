@@ -220,9 +220,12 @@ impl Service {
             .keeper
             .run(move |house| {
                 let mut draft = house.unlocked()?.edit();
-                let in_words = |error: VaultError| match error {
-                    VaultError::Exists => Error::Exists(what.clone()),
-                    other => vault_error(&other, &path),
+                let in_words = |error: VaultError| {
+                    if error == VaultError::Exists {
+                        Error::Exists(what.clone())
+                    } else {
+                        vault_error(&error, &path)
+                    }
                 };
                 let result = change(&mut draft).map_err(in_words)?;
                 Ok((draft.seal().map_err(in_words)?, result))

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long a question to a token that needs no person may take.
 const QUESTION: Duration = Duration::from_secs(10);
 /// How long a person has for a PIN, or for a touch.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The keys that were asked for, and the token that gave them.
 pub(super) struct Keys {

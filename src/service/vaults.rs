@@ -101,7 +101,7 @@ impl Service {
                     let vault = vault.into_unlocked();
                     house.machine =
                         super::machine::Machine { seen: Some(vault.seen()), ..Default::default() };
-                    house.vault = Vault::Unlocked(vault);
+                    house.vault = Vault::Unlocked(Box::new(vault));
                 })
                 .await?;
             service.remember().await?;
@@ -130,9 +130,9 @@ impl Service {
         }
         self.announce_touch(asker, token, &format!("{label} (2 of 2)")).await?;
         let both = Wanted { unlock: true, guard: true };
-        let asked = binding.clone();
+        let made = binding.clone();
         let derived =
-            token.worker.run(PATIENCE, move |token, patience| token.derive(&asked, both, patience)).await?;
+            token.worker.run(PATIENCE, move |token, patience| token.derive(&made, both, patience)).await?;
         Ok((binding, derived))
     }
 
