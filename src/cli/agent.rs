@@ -92,7 +92,11 @@ impl Agent {
         });
         let service = Service(Arc::clone(&shared));
         daemon.connection().object_server().at(AGENT_PATH, service).await?;
-        daemon.manager().await?.register_agent(&ObjectPath::from_static_str_unchecked(AGENT_PATH)).await?;
+        daemon
+            .manager()
+            .await?
+            .register_own_agent(&ObjectPath::from_static_str_unchecked(AGENT_PATH))
+            .await?;
         Ok(Self(shared))
     }
 

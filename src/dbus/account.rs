@@ -76,8 +76,7 @@ impl Account {
         let form = match options.text("format")?.as_deref() {
             Some("uri") => SeedForm::Uri,
             Some("base32") => SeedForm::Base32,
-            Some("qr") => SeedForm::Qr,
-            _ => return Err(Error::invalid("format must be uri, base32 or qr")),
+            _ => return Err(Error::invalid("format must be uri or base32")),
         };
         let mfa_serial = options.text("mfa_serial")?;
         let token = options.text("token")?;

@@ -1,6 +1,7 @@
 //! `org.rootseal.Manager1`
 
 use super::account;
+use super::agents::Serves;
 use super::door::{Door, while_there};
 use super::error::Error;
 use super::objects;
@@ -83,12 +84,16 @@ impl Manager {
     async fn remove_account(
         &self,
         name: String,
+        options: Given,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
         let caller = self.0.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let token = options.text("token")?;
+        options.end()?;
         let prompter = self.0.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, None);
+        let who = Who::new(&caller, &prompter, token.as_deref());
         while_there(&caller, self.0.service.remove_account(name, who)).await
     }
 
@@ -198,8 +203,20 @@ impl Manager {
     ) -> Result<(), Error> {
         let caller = self.0.caller(&header, connection).await?;
         let peer = self.0.peer(&caller, connection);
-        tracing::info!(uid = caller.uid, pid = caller.pid, "an agent was registered");
-        self.0.agents.register(caller, peer, path);
+        self.0.service.agent_registered(&caller).await?;
+        self.0.agents.register(caller, peer, path, Serves::User);
+        Ok(())
+    }
+
+    async fn register_own_agent(
+        &self,
+        path: OwnedObjectPath,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let peer = self.0.peer(&caller, connection);
+        self.0.agents.register(caller, peer, path, Serves::Itself);
         Ok(())
     }
 

@@ -19,8 +19,6 @@ pub enum SeedForm {
     Uri,
     /// The seed in base32.
     Base32,
-    /// A PNG picture of a QR code.
-    Qr,
 }
 
 /// A seed to be added.
@@ -73,7 +71,6 @@ impl Service {
         let enrolment = match new.form {
             SeedForm::Uri => Enrolment::from_uri(new.bytes)?,
             SeedForm::Base32 => Enrolment::from_base32(new.bytes)?,
-            SeedForm::Qr => otp::read_png(new.bytes)?.with(Enrolment::from_uri)?,
         };
         let owner =
             self.keeper.run(move |house| Ok(by_id(house.unlocked()?.index(), account)?.clone())).await?;

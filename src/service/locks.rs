@@ -194,9 +194,9 @@ impl Service {
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
             if present.is_empty() {
-                return Err(Error::NotFound(format!(
-                    "token {wanted}: `rootseal token list` names those connected"
-                )));
+                return Err(Error::TokenNamed(
+                    wanted.chars().filter(char::is_ascii_graphic).take(64).collect(),
+                ));
             }
         }
         if present.is_empty() {
