@@ -2,8 +2,8 @@
 
 use super::door::{Door, while_there};
 use super::error::Error;
-use super::objects::account_path;
 use super::options::{Dict, Options, entry};
+use super::paths::account_path;
 use super::pipe;
 use crate::service::{AccountInfo, CodeRequest, NewTotp, SeedForm, Who};
 use crate::vault::AccountRef;

@@ -4,9 +4,9 @@ use super::account;
 use super::agents::Serves;
 use super::door::{Door, while_there};
 use super::error::Error;
-use super::objects;
 use super::operation;
 use super::options::{Dict, Options, entry};
+use super::paths;
 use super::pipe;
 use crate::service::{
     AccountInfo, Answer, CredentialRequest, NewAccount, NewProfile, NewVaultOptions, TokenInfo, Who,
@@ -245,7 +245,7 @@ impl Manager {
 
 fn account_dict(account: AccountInfo) -> Result<Dict, Error> {
     Ok(Dict::from([
-        entry("path", Variant::from(objects::account_path(account.id)?))?,
+        entry("path", Variant::from(paths::account_path(account.id)?))?,
         entry("name", account.name)?,
         entry("account_id", account.account_id)?,
         entry("partition", account.partition)?,
@@ -259,7 +259,7 @@ fn account_dict(account: AccountInfo) -> Result<Dict, Error> {
 
 fn token_dict(token: TokenInfo) -> Result<Dict, Error> {
     Ok(Dict::from([
-        entry("path", Variant::from(objects::token_path(&token.id)?))?,
+        entry("path", Variant::from(paths::token_path(&token.id)?))?,
         entry("id", token.id)?,
         entry("kind", token.kind)?,
         entry("label", token.label)?,

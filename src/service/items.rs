@@ -2,9 +2,10 @@
 
 use super::accounts::find;
 use super::error::Error;
-use super::guarded::{Done, Guarded, Tools, Who};
+use super::guarded::{Done, Guarded, Tools};
 use super::house::House;
 use super::purpose::{Purpose, identity};
+use super::who::Who;
 use super::{Service, vault_error};
 use crate::aws::{self, AccessKeyId, AccountId, MfaSerial, Partition};
 use crate::otp::{self, Enrolment};

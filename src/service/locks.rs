@@ -1,8 +1,8 @@
 //! From a locked vault to its keys: find the token, say why, ask for PIN and touch, derive, open the keyslot.
 
 use super::error::{Error, Tries};
-use super::guarded::Who;
 use super::purpose::Purpose;
+use super::who::Who;
 use super::{Service, problem::vault_error};
 use crate::secret::{GuardKey, Pin, UnlockKey};
 use crate::token::prompter::{Ask, Refusal};

@@ -1,10 +1,10 @@
 //! Making a vault, opening its index, closing it.
 
 use super::error::Error;
-use super::guarded::Who;
 use super::house::Vault;
 use super::locks::{Asker, PATIENCE, list, name, release};
 use super::purpose::Purpose;
+use super::who::Who;
 use super::{Service, vault_error};
 use crate::store::Keep;
 use crate::token::registry::Present;
