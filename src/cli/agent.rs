@@ -196,7 +196,7 @@ fn question(request: &PinRequest) -> String {
         1 => "the last try before the token blocks".to_owned(),
         tries => format!("{tries} tries left"),
     };
-    format!("{wrong}{}: PIN of {} ({tries}): ", request.text, request.label)
+    format!("{wrong}PIN of {} ({tries}), to {}: ", request.label, request.text)
 }
 
 /// How a refusal looks to the daemon.
