@@ -8,13 +8,15 @@ use super::pipe;
 use crate::service;
 use crate::service::GiveUp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use zbus::message::Header;
 use zbus::{Connection, interface};
 use zbus::{OwnedFd, OwnedObjectPath};
 
+/// How long a client may take to its first step: others that ask for the same wait for it.
+const BEGIN: Duration = Duration::from_secs(10);
 /// How long a client may take from its first step to its last.
 const DEADLINE: Duration = Duration::from_mins(4);
 
@@ -24,6 +26,7 @@ pub(super) struct Operation {
     door: Arc<Door>,
     path: OwnedObjectPath,
     token: Option<String>,
+    begun: Arc<AtomicBool>,
     inner: Mutex<service::Operation>,
 }
 
@@ -74,6 +77,7 @@ impl Operation {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<OwnedFd, Error> {
         let mut operation = self.mine(&header, connection).await?;
+        self.begun.store(true, Ordering::Relaxed);
         let caller = operation.caller().clone();
         let prompter = self.door.prompter(&caller, connection);
         let request = while_there(&caller, operation.next(&prompter, self.token.as_deref())).await;

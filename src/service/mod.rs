@@ -136,6 +136,8 @@ impl Service {
         if self.keeper.ask(|house| house.unlocked().is_ok()).await? {
             return Ok(());
         }
+        // Not while something is saved: what was read before would look older than what is there after.
+        let _quiet = self.saving.lock().await;
         let bytes = self.disk.load_vault().await?;
         self.keeper.ask(move |house| house.reload(bytes)).await
     }
