@@ -41,12 +41,21 @@ pub(super) async fn publish(
     let path = OwnedObjectPath::try_from(format!("{OPERATIONS_PATH}/{number}"))
         .map_err(|_unwritable| Error::failed("the operation has no path"))?;
     let creator = operation.caller().clone();
-    let object =
-        Operation { door: Arc::clone(door), path: path.clone(), token, inner: Mutex::new(operation) };
+    let begun = Arc::new(AtomicBool::new(false));
+    let object = Operation {
+        door: Arc::clone(door),
+        path: path.clone(),
+        token,
+        begun: Arc::clone(&begun),
+        inner: Mutex::new(operation),
+    };
     connection.object_server().at(&path, object).await?;
     let (connection, at) = (connection.clone(), path.clone());
     tokio::spawn(async move {
-        let _whichever_comes_first = tokio::time::timeout(DEADLINE, creator.gone()).await;
+        let gone = tokio::time::timeout(BEGIN, creator.gone()).await.is_ok();
+        if !gone && begun.load(Ordering::Relaxed) {
+            let _whichever_comes_first = tokio::time::timeout(DEADLINE, creator.gone()).await;
+        }
         remove(&connection, &at).await;
     });
     Ok(path)
