@@ -120,7 +120,7 @@ impl AgentPrompter {
         ])
     }
 
-    /// Tells everybody of this user who may see it, so that a tray need not be an agent.
+    /// Tells the caller and its user's agents, for whatever they show besides the prompt itself.
     async fn signal(&self, kind: &str, text: &str, token: &str, deadline: u64) {
         self.open.store(true, Ordering::Relaxed);
         let caller = self.caller.to_string();
@@ -183,8 +183,7 @@ impl Prompter for AgentPrompter {
             if agents.is_empty() {
                 return Err(Refusal::NoSurface);
             }
-            self.signal("touch", &format!("Touch {}: {}", ask.label, ask.text), &ask.token, ask.deadline)
-                .await;
+            self.open.store(true, Ordering::Relaxed);
             let mut shown = JoinSet::new();
             for agent in agents {
                 let ask = ask.clone();
@@ -202,6 +201,14 @@ impl Prompter for AgentPrompter {
                 }
             }
             seen
+        })
+    }
+
+    fn blinking(&self, ask: Ask) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let text = format!("Touch {}: {}", ask.label, ask.text);
+            self.signal("touch", &text, &ask.token, ask.deadline).await;
+            Ok(())
         })
     }
 

@@ -10,14 +10,13 @@ pub(super) use pending::Pending;
 use super::Service;
 use super::accounts::no_profile;
 use super::caller::Caller;
-use super::codes::seed_of;
 use super::error::Error;
 use super::house::{House, Vault};
 use super::purpose::{Purpose, identity};
 use super::sessions::SessionKey;
 use crate::aws::{AccountId, Endpoint, Partition, Principal, Region, SessionDuration};
 use crate::secret::SessionCredentials;
-use crate::vault::{Account, ItemId, ItemKind};
+use crate::vault::{Account, AccountRef, ItemId, ItemKind};
 use std::sync::Arc;
 
 /// What a client asks for.
@@ -71,7 +70,7 @@ impl Plan {
             account_id: account.account_id.parse()?,
             duration: SessionDuration::new(seconds, principal)?,
             access_key: access_key.id,
-            seed: seed_of(index, account.id, None)?.id,
+            seed: free_seed(house, account.id)?,
             endpoint: Endpoint::choose(partition, region.as_ref(), request.endpoint.as_deref(), allowed)?,
             account,
         })
@@ -97,6 +96,15 @@ impl Plan {
         };
         format!("GetSessionToken, {}, {identity}{elsewhere}", self.duration)
     }
+}
+
+/// AWS takes a code of any of the account's devices: the one that has been left alone for longest.
+fn free_seed(house: &House, account: AccountRef) -> Result<ItemId, Error> {
+    let index = house.unlocked()?.index();
+    let seeds = index.items_of(account).filter(|item| item.kind == ItemKind::Totp).map(|item| item.id);
+    let free = seeds.min_by_key(|seed| house.machine.spent.get(seed).copied().unwrap_or(0));
+    let name = index.account(account).map_or("", |account| &account.name);
+    free.ok_or_else(|| Error::NotFound(format!("TOTP seed in {name}: `rootseal totp add` seals one")))
 }
 
 impl Service {

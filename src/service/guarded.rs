@@ -97,9 +97,8 @@ impl Service {
         shown: Option<G::Plan>,
         purpose: Purpose,
     ) -> Result<Done<G>, Error> {
-        if !who.prompter.available() {
-            return Err(Error::NoPrompt);
-        }
+        let (header, _) = self.keeper.run(|house| house.header()).await?;
+        let key = self.find_key(&who, header).await?;
         let seed = match &shown {
             Some(plan) => request.seed(plan).map(Some),
             None => Some(None),
@@ -107,14 +106,8 @@ impl Service {
         if let Some(seed) = seed {
             self.wait_for_fresh_step(seed, who.prompter).await?;
         }
-        let (header, _) = self.keeper.run(|house| house.header()).await?;
-        let keys = self
-            .open_locks(
-                &Asker { who, purpose: &purpose },
-                header,
-                Wanted { unlock: shown.is_none(), guard: true },
-            )
-            .await?;
+        let wanted = Wanted { unlock: shown.is_none(), guard: true };
+        let keys = self.open_locks(&Asker { who, purpose: &purpose }, key, wanted).await?;
         let saving = if G::SAVES { Some(Arc::clone(&self.saving).lock_owned().await) } else { None };
         if let Some(key) = keys.unlock {
             let unlock = Purpose::new("unlock", "unlock the vault");
@@ -144,6 +137,10 @@ impl Service {
                         &mut Tools { clock: &clock, machine: &mut machine, path: &path },
                     )
                 });
+                if let Ok(vault) = house.unlocked() {
+                    // Seeds that are no more need no memory.
+                    machine.spent.retain(|item, _| vault.index().item(*item).is_some());
+                }
                 house.machine = machine;
                 result.map(|yielded| (plan, yielded))
             })

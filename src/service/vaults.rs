@@ -120,19 +120,24 @@ impl Service {
         } else {
             None
         };
-        self.announce_touch(asker, token, &format!("{label} (1 of 2)")).await?;
-        let binding = token.worker.run(PATIENCE, |token, patience| token.create(patience)).await?;
+        let first = format!("{label} (1 of 2)");
+        let binding = self
+            .touch(asker, token, &first, |token, patience, blinks| token.create(patience, blinks))
+            .await?;
         if let Some(pin) = pin {
             token
                 .worker
                 .run(PATIENCE, move |token, patience| token.verify_pin(&pin, PinPurpose::Derive, patience))
                 .await?;
         }
-        self.announce_touch(asker, token, &format!("{label} (2 of 2)")).await?;
+        let second = format!("{label} (2 of 2)");
         let both = Wanted { unlock: true, guard: true };
         let made = binding.clone();
-        let derived =
-            token.worker.run(PATIENCE, move |token, patience| token.derive(&made, both, patience)).await?;
+        let derived = self
+            .touch(asker, token, &second, move |token, patience, blinks| {
+                token.derive(&made, both, patience, blinks)
+            })
+            .await?;
         Ok((binding, derived))
     }
 
@@ -157,7 +162,8 @@ impl Service {
             return Ok(());
         }
         let asker = Asker { who, purpose };
-        let keys = self.open_locks(&asker, header, Wanted { unlock: true, guard: false }).await?;
+        let key = self.find_key(&who, header).await?;
+        let keys = self.open_locks(&asker, key, Wanted { unlock: true, guard: false }).await?;
         let key = keys.unlock.ok_or(Error::Failed("the token gave no unlock key"))?;
         self.record(who.caller, purpose, Some(&keys.token)).await?;
         self.keeper.run(move |house| house.unlock(key)).await?;
