@@ -40,7 +40,8 @@ pub(super) async fn changed(connection: &Connection, id: AccountRef) -> Result<(
 }
 
 impl Account {
-    async fn info(&self) -> fdo::Result<AccountInfo> {
+    async fn info(&self, header: Option<Header<'_>>, connection: &Connection) -> fdo::Result<AccountInfo> {
+        self.door.admit(header, connection).await?;
         self.door.service.account(self.id).await.map_err(|error| fdo::Error::Failed(error.to_string()))
     }
 }
@@ -110,37 +111,65 @@ impl Account {
     }
 
     #[zbus(property)]
-    async fn name(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.name)
+    async fn name(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.name)
     }
 
     #[zbus(property)]
-    async fn account_id(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.account_id)
+    async fn account_id(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.account_id)
     }
 
     #[zbus(property)]
-    async fn partition(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.partition)
+    async fn partition(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.partition)
     }
 
     #[zbus(property)]
-    async fn user(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.user)
+    async fn user(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.user)
     }
 
     #[zbus(property)]
-    async fn email(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.email)
+    async fn email(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.email)
     }
 
     #[zbus(property)]
-    async fn access_key_ids(&self) -> fdo::Result<Vec<String>> {
-        Ok(self.info().await?.access_keys)
+    async fn access_key_ids(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<Vec<String>> {
+        Ok(self.info(header, connection).await?.access_keys)
     }
 
     #[zbus(property)]
-    async fn mfa_serials(&self) -> fdo::Result<Vec<String>> {
-        Ok(self.info().await?.mfa)
+    async fn mfa_serials(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<Vec<String>> {
+        Ok(self.info(header, connection).await?.mfa)
     }
 }

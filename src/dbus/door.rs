@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use zbus::Connection;
-use zbus::fdo::DBusProxy;
+use zbus::fdo::{self, DBusProxy};
 use zbus::message::Header;
 use zbus::names::BusName;
 
@@ -83,6 +83,15 @@ impl Door {
             callers.insert(sender.to_string(), (caller.clone(), sender_end));
         }
         Ok(caller)
+    }
+
+    /// Lets a property be read by whoever may call. No header: the daemon reads it itself, for a signal.
+    pub(super) async fn admit(&self, header: Option<Header<'_>>, connection: &Connection) -> fdo::Result<()> {
+        let Some(header) = header else { return Ok(()) };
+        let admitted = self.caller(&header, connection).await;
+        admitted
+            .map(|_caller| ())
+            .map_err(|_refused| fdo::Error::AccessDenied("this is another user's".to_owned()))
     }
 
     /// A unique name left the bus.

@@ -5,7 +5,7 @@ use super::door::Door;
 use super::error::Error;
 use super::names::{MANAGER_PATH, VAULT_PATH};
 use super::paths::{account_path, token_path};
-use super::token::Token;
+use super::token::{self, Token};
 use super::vault::Vault;
 use crate::service::TokenInfo;
 use crate::vault::AccountRef;
@@ -80,7 +80,7 @@ impl Shown {
         }
         for (id, token) in &now {
             if self.tokens.get(id) != Some(token) {
-                connection.object_server().at(token_path(id)?, Token(token.clone())).await?;
+                token::publish(door, connection, token.clone()).await?;
             }
         }
         self.tokens = now;

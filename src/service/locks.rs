@@ -63,8 +63,9 @@ impl Service {
         let Key { token, slot, header } = key;
         let slot = header.keyslot(slot).ok_or(Error::Failed("the keyslot is gone"))?;
         let label = format!("{} ({})", slot.label(), name(&token));
+        let held = token.worker.hold();
         let result = self.ask_token(asker, &token, &label, slot, wanted).await;
-        release(&token).await;
+        drop(held);
         asker.who.prompter.done().await.unwrap_or(());
         let derived = result?;
         let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
@@ -95,7 +96,6 @@ impl Service {
                 token.derive(&binding, wanted, patience, blinks)
             })
             .await?;
-        self.clock.confirm();
         Ok(derived)
     }
 
@@ -139,6 +139,7 @@ impl Service {
         label: &str,
         job: impl FnOnce(&mut dyn Token, &Patience, &mut dyn FnMut()) -> Result<R, TokenError> + Send + 'static,
     ) -> Result<R, Error> {
+        let shown = self.clock.offset();
         let ask = self.ask(asker, token, label);
         match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask.clone())).await {
             Ok(Ok(())) => {}
@@ -154,7 +155,11 @@ impl Service {
         }));
         loop {
             tokio::select! {
-                result = &mut work => return Ok(result?),
+                result = &mut work => {
+                    let result = result?;
+                    // The touch vouches for the time that the text was made at, and for no other.
+                    return if self.clock.confirm(shown) { Ok(result) } else { Err(Error::ClockMoved) };
+                }
                 Some(()) = blinking.recv() => asker.who.prompter.blinking(ask.clone()).await.unwrap_or(()),
             }
         }
@@ -253,16 +258,6 @@ async fn verify(
         Ok((pin, verified))
     });
     Ok(job.await?)
-}
-
-pub(super) async fn release(token: &Present) {
-    let _gone_is_released_too = token
-        .worker
-        .run(QUESTION, |token, _| {
-            token.release();
-            Ok(())
-        })
-        .await;
 }
 
 /// What people call a connected token.

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::house::Vault;
-use super::locks::{Asker, PATIENCE, list, name, release};
+use super::locks::{Asker, PATIENCE, list, name};
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, vault_error};
@@ -72,8 +72,9 @@ impl Service {
         }
         let token = present.pop().ok_or(Error::NoToken)?;
         let asker = Asker { who, purpose };
+        let held = token.worker.hold();
         let enrolled = self.enrol(&asker, &token).await;
-        release(&token).await;
+        drop(held);
         who.prompter.done().await.unwrap_or(());
         let (binding, derived) = enrolled?;
 
@@ -168,7 +169,12 @@ impl Service {
         self.record(who.caller, purpose, Some(&keys.token)).await?;
         self.keeper.run(move |house| house.unlock(key)).await?;
         self.changed();
-        self.remember().await
+        let remembered = self.remember().await;
+        if remembered.is_err() {
+            // What failed did not happen.
+            self.lock().await?;
+        }
+        remembered
     }
 
     /// Wipes keys, index and sessions, at once, whatever else is going on.
@@ -187,7 +193,7 @@ impl Service {
     /// # Errors
     /// [`Error::Damaged`] and its like; [`Error::Locked`].
     pub async fn check(&self) -> Result<(u64, u64), Error> {
-        let bytes = self.disk.load_vault().await?.ok_or(Error::NoVault)?;
+        let bytes = self.disk.peek_vault().await?.ok_or(Error::NoVault)?;
         let path = self.path.clone();
         self.keeper
             .run(move |house| {

@@ -36,6 +36,12 @@ impl Worker {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
+    /// Keeps the token for a flow of several jobs: it counts as busy all the while, so that nobody's question in
+    /// between makes it forget a verified PIN. It is released when this is dropped.
+    pub fn hold(&self) -> Hold {
+        Hold { _busy: Counted::new(&self.waiting), jobs: self.jobs.clone() }
+    }
+
     /// Has `job` done within `limit`, counted from when its turn comes. Dropping the future cancels the job.
     ///
     /// # Errors
@@ -67,6 +73,19 @@ impl Worker {
     }
 }
 
+/// A token that is kept for a flow.
+#[derive(Debug)]
+pub struct Hold {
+    _busy: Counted,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _gone_is_released_too = self.jobs.send(Box::new(|token| token.release()));
+    }
+}
+
 struct CancelOnDrop(Cancel);
 
 impl Drop for CancelOnDrop {
@@ -75,6 +94,7 @@ impl Drop for CancelOnDrop {
     }
 }
 
+#[derive(Debug)]
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
