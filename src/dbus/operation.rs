@@ -109,10 +109,12 @@ impl Operation {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
         let mut operation = self.mine(&header, connection).await?;
+        let out = out.into();
+        pipe::check(&out)?;
         remove_later(connection, &self.path);
         let reply = pipe::read(response.into()).await?;
         let (credentials, expiration) = operation.finish(status, &reply).await?;
-        pipe::write_secret(out.into(), &credentials).await?;
+        pipe::write_secret(out, &credentials).await?;
         Ok(Dict::from([entry("expiration", expiration)?]))
     }
 

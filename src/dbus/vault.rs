@@ -4,7 +4,7 @@ use super::door::{Door, while_there};
 use super::error::Error;
 use super::options::{Dict, Options, entry};
 use crate::service::{KeyslotInfo, VaultInfo, VaultState, Who};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::OwnedVariant;
 use zbus::message::Header;
@@ -119,8 +119,8 @@ impl Vault {
         #[zbus(connection)] connection: &Connection,
     ) -> fdo::Result<Vec<Dict>> {
         let info = self.info(header, connection).await?;
-        let tokens = self.0.service.tokens().await.map_err(|error| fdo::Error::Failed(error.to_string()))?;
-        let present: HashSet<_> = tokens.iter().filter_map(|token| token.keyslot).collect();
+        // From memory: a property must not wait for a token. `Tokens` asks them.
+        let present = self.0.service.enrolled_slots();
         let dicts = info.keyslots.into_iter().map(|slot| dict(&slot, present.contains(&slot.id)));
         dicts
             .collect::<Result<_, _>>()

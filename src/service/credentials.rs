@@ -16,7 +16,7 @@ use super::purpose::{Purpose, identity};
 use super::sessions::SessionKey;
 use crate::aws::{AccountId, Endpoint, Partition, Principal, Region, SessionDuration};
 use crate::secret::SessionCredentials;
-use crate::vault::{Account, AccountRef, ItemId, ItemKind};
+use crate::vault::{Account, AccountRef, ItemId, ItemKind, is_name};
 use std::sync::Arc;
 
 /// What a client asks for.
@@ -118,6 +118,7 @@ impl Service {
         request: CredentialRequest,
         caller: &Caller,
     ) -> Result<Answer, Error> {
+        self.plausible(&request)?;
         if let Some(ready) = self.cached(&request, caller).await? {
             return Ok(ready);
         }
@@ -126,12 +127,34 @@ impl Service {
             return Err(open.err().unwrap_or(Error::NoPrompt));
         }
         let turn = self.pending.turn(&request, caller);
-        let turn = turn.wait(caller).await;
+        let turn = turn.wait(caller).await?;
         // Whoever had the turn before may have left a session.
         if let Some(ready) = self.cached(&request, caller).await? {
             return Ok(ready);
         }
         Ok(Answer::Needed(Box::new(Operation::new(Arc::clone(self), request, caller.clone(), turn))))
+    }
+
+    /// Refuses what no open vault would take either: a locked one shows the request's own words in its prompt.
+    fn plausible(&self, request: &CredentialRequest) -> Result<(), Error> {
+        if !is_name(&request.profile) {
+            return Err(Error::Invalid(
+                "a profile's name has 1 to 64 characters, none of them a control character".to_owned(),
+            ));
+        }
+        let allowed = &self.settings.allowed_endpoints;
+        let choose = |partition: Partition| {
+            Endpoint::choose(
+                partition,
+                Some(&partition.default_region()),
+                request.endpoint.as_deref(),
+                allowed,
+            )
+        };
+        if Partition::ALL.into_iter().all(|partition| choose(partition).is_err()) {
+            choose(Partition::Aws)?;
+        }
+        Ok(())
     }
 
     /// From the cache. A locked vault has none; the profile's name is then checked after it is opened.
