@@ -7,7 +7,7 @@ use super::{Service, problem::vault_error};
 use crate::channel::Patience;
 use crate::secret::{GuardKey, Pin, UnlockKey};
 use crate::token::prompter::{Ask, Refusal};
-use crate::token::registry::Present;
+use crate::token::registry::{Patient, Present};
 use crate::token::{Derived, PinPurpose, Token, TokenError, Wanted, binding_needs_pin};
 use crate::vault::{Header, Keyslot, SlotId};
 use std::time::Duration;
@@ -223,7 +223,7 @@ impl Service {
 
     /// All tokens that answer, or the one that was named.
     pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Vec<Present>, Error> {
-        let (mut present, silent) = self.look_for_tokens()?.present().await;
+        let (mut present, silent) = self.look_for_tokens()?.present(Patient::Yes).await;
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
             if present.is_empty() {

@@ -55,9 +55,12 @@ struct Known {
 
 impl Known {
     /// Whether asking it now would only mean waiting.
-    fn is_hopeless(&self) -> bool {
-        self.worker.is_busy()
-            || self.silent.lock().is_ok_and(|silent| silent.is_some_and(|until| Instant::now() < until))
+    fn is_hopeless(&self, patience: Patient) -> bool {
+        self.worker.is_busy() || (patience == Patient::No && self.hung())
+    }
+
+    fn hung(&self) -> bool {
+        self.silent.lock().is_ok_and(|silent| silent.is_some_and(|until| Instant::now() < until))
     }
 
     fn remember(&self, answer: &Result<Traits, TokenError>) {
@@ -109,18 +112,27 @@ impl Registry {
     }
 }
 
+/// Whether to ask also those that did not answer a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patient {
+    /// A token is needed: one that hung may be well again.
+    Yes,
+    /// It is for a list: nobody should wait for one that hangs.
+    No,
+}
+
 /// What was plugged in at one moment.
 #[derive(Debug)]
 pub struct Look(BTreeMap<Place, Known>);
 
 impl Look {
     /// Those that answer, in a fixed order, and why the others do not.
-    pub async fn present(self) -> (Vec<Present>, Vec<TokenError>) {
+    pub async fn present(self, patience: Patient) -> (Vec<Present>, Vec<TokenError>) {
         let mut asked = tokio::task::JoinSet::new();
         for (place, known) in self.0 {
             asked.spawn(async move {
                 let last = known.last.lock().ok().and_then(|last| last.clone());
-                if known.is_hopeless() {
+                if known.is_hopeless(patience) {
                     let answer = last.ok_or(TokenError::TimedOut);
                     return (place, known, answer);
                 }
