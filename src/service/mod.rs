@@ -22,6 +22,7 @@ mod sessions;
 mod status;
 mod vaults;
 
+pub use crate::vault::AccountRef;
 pub use accounts::{AccountInfo, NewAccount, NewProfile, ProfileInfo};
 pub use codes::CodeRequest;
 pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};
