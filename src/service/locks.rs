@@ -4,7 +4,7 @@ use super::error::{Error, Tries};
 use super::guarded::Who;
 use super::purpose::Purpose;
 use super::{Service, problem::vault_error};
-use crate::secret::{GuardKey, Pin, UnlockKey};
+use crate::secret::{GuardKey, Pin, UnlockKey, forgetting};
 use crate::token::prompter::{Ask, Refusal};
 use crate::token::registry::Present;
 use crate::token::{Derived, PinPurpose, TokenError, Wanted, binding_needs_pin};
@@ -53,8 +53,11 @@ impl Service {
         release(&token).await;
         asker.who.prompter.done().await.unwrap_or(());
         let derived = result?;
-        let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
-        let guard = derived.guard.map(|secret| slot.guard_key(&header, &secret)).transpose();
+        let (unlock, guard) = forgetting(|| {
+            let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
+            let guard = derived.guard.map(|secret| slot.guard_key(&header, &secret)).transpose();
+            (unlock, guard)
+        });
         Ok(Keys {
             unlock: unlock.map_err(|error| vault_error(&error, self.path()))?,
             guard: guard.map_err(|error| vault_error(&error, self.path()))?,

@@ -31,6 +31,8 @@ def mappings(pid: int) -> list[Mapping]:
     with open(f"/proc/{pid}/smaps") as smaps:
         for line in smaps:
             head = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)", line)
+            if head and head[4] == "[vsyscall]":
+                break  # The kernel's, the last one, and beyond what pread takes.
             if head:
                 found.append(Mapping(int(head[1], 16), int(head[2], 16), head[4], False))
             elif line.startswith("VmFlags:"):

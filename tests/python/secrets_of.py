@@ -18,7 +18,7 @@ from fido2.hid.base import HidDescriptor
 
 from fakes import PATIENCE
 from house import PIN, House
-from test_vault_format import LOCKS, Vault, uncbor
+from test_vault_format import LOCKS, Vault, gcm_open, hkdf, uncbor
 from virtual_token_peer import SocketConnection
 
 
@@ -57,20 +57,59 @@ def token_secrets(house: House, binding: dict) -> list[bytes]:
         connection.close()
 
 
-def vault_keys(house: House) -> dict[str, bytes]:
-    """Unlock and guard key, and what stands between them and the token."""
+def derived(name: str, ikm: bytes, salt: bytes, info: bytes) -> dict[str, bytes]:
+    """HKDF's result, and the key in the middle of it (RFC 5869 section 2.2)."""
+    found = {name: hkdf(ikm, salt, info)}
+    found[f"{name}, before it is expanded"] = hmac.digest(salt, ikm, "sha256")
+    return found
+
+
+def keypair(name: str, seed: bytes) -> dict[str, bytes]:
+    """What X-Wing makes of its seed (draft-connolly-cfrg-xwing-kem section 5.2)."""
+    expanded = hashlib.shake_256(seed).digest(96)
+    return {
+        f"{name}, ML-KEM d": expanded[:32],
+        f"{name}, ML-KEM z": expanded[32:64],
+        f"{name}, X25519": expanded[64:],
+    }
+
+
+def vault_keys(house: House) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """All keys from the token to each record: those that only the guard lock may give, and those that an
+    open index needs."""
     vault = Vault(house.vault.read_bytes())
     slot = vault.header[4][0]
     secrets = dict(zip(LOCKS, token_secrets(house, uncbor(slot[5])), strict=True))
-    found = {f"token secret ({lock})": secret for lock, secret in secrets.items()}
+    shares = {lock: vault.share(slot, lock, secret)[0] for lock, secret in secrets.items()}
+    index = vault.unlock(shares["unlock"])
+    # These are the keys: the reader, who was written from the page alone, accepts what they open.
+    vault.manifest(shares["guard"], index)
+
+    guarded: dict[str, bytes] = {"PIN, hashed": hashlib.sha256(PIN.encode()).digest()[:16]}
     for lock, secret in secrets.items():
-        key, _ = vault.share(slot, lock, secret)
-        found[f"{lock} key"] = key
-        found[f"slot key ({lock})"] = vault.slot_key(slot, lock, secret)
-        found[f"key-encryption key ({lock})"] = vault.slot_kek(slot, lock, secret)
-    # These are the ones: the reader accepts what they open.
-    vault.manifest(found["guard key"], vault.unlock(found["unlock key"]))
-    return found
+        guarded[f"token secret ({lock})"] = secret
+        info = b"rootseal/v1/slot" + vault.id + slot[0] + bytes([LOCKS[lock]])
+        guarded |= derived(f"key-encryption key ({lock})", secret, slot[6], info)
+        seed = vault.slot_key(slot, lock, secret)
+        guarded |= {f"slot key ({lock})": seed} | keypair(f"slot key ({lock})", seed)
+    guarded["guard key"] = shares["guard"]
+    salt = vault.manifest_section[:32]
+    guarded |= derived("manifest key", shares["guard"], salt, b"rootseal/v1/manifest" + vault.id)
+    start = 0
+    for item in index[2]:
+        record = vault.records[start : start + item[5]]
+        start += item[5]
+        bound = vault.id + item[0] + bytes([item[3]]) + item[4].to_bytes(8, "big")
+        ikm = shares["guard"] + shares["unlock"]
+        name = f"record key ({item[2]})"
+        guarded |= derived(name, ikm, record[:32], b"rootseal/v1/record" + bound)
+        guarded[f"data key ({item[2]})"] = gcm_open(guarded[name], bound, record[32:80])
+
+    key, salt = shares["unlock"], vault.header[5]
+    unlocked = {"unlock key": key}
+    unlocked |= derived("header MAC key", key, salt, b"rootseal/v1/header" + vault.id)
+    unlocked |= derived("index key", key, salt, b"rootseal/v1/index" + vault.id)
+    return guarded, unlocked
 
 
 def signing_keys(secret: str) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import unittest
+from pathlib import Path
 
 import memory
 import secrets_of
@@ -16,12 +17,12 @@ from house import PIN, HouseCase
 class Memory(HouseCase):
     def setUp(self) -> None:
         super().setUp()
-        self.keys = secrets_of.vault_keys(self.house)
-        # What may lie nowhere at any time at which nothing is being done with it.
-        self.guarded = secrets_of.long_lived(self.house)
+        # What may lie nowhere at any time at which nothing is being done with it; and what an open index needs.
+        self.guarded, unlocked = secrets_of.vault_keys(self.house)
+        self.guarded |= secrets_of.long_lived(self.house)
         self.guarded |= secrets_of.signing_keys(self.house.root.secret)
-        self.guarded |= {name: key for name, key in self.keys.items() if name != "unlock key"}
         self.guarded = secrets_of.with_pads(self.guarded)
+        self.unlocked = secrets_of.with_pads(unlocked)
 
     def assert_nowhere(self, needles: dict[str, bytes]) -> None:
         hits, looked_at = memory.search(self.house.daemon_pid, needles)
@@ -33,9 +34,6 @@ class Memory(HouseCase):
         hits, _ = memory.search(self.house.daemon_pid, needles)
         self.assertEqual([f"{hit.what} at {hit.where}" for hit in hits if not hit.locked], [])
 
-    def unlock_key(self) -> dict[str, bytes]:
-        return secrets_of.with_pads({"unlock key": self.keys["unlock key"]})
-
     def test_the_search_finds_what_is_there(self):
         # The vault's path is no secret and lies in the daemon's heap.
         path = str(self.house.vault).encode()
@@ -45,22 +43,22 @@ class Memory(HouseCase):
     def test_after_import(self):
         """The house was furnished by this very process: init, key import, totp add."""
         self.assert_nowhere(self.guarded)
-        self.assert_only_in_locked_memory(self.unlock_key())
+        self.assert_only_in_locked_memory(self.unlocked)
 
     def test_after_unlock_and_lock(self):
         self.house.restart_daemon()
         self.house.must("unlock", pin=PIN)
         self.assert_nowhere(self.guarded)
-        self.assert_only_in_locked_memory(self.unlock_key())
+        self.assert_only_in_locked_memory(self.unlocked)
         self.house.must("lock")
-        self.assert_nowhere(self.guarded | self.unlock_key())
+        self.assert_nowhere(self.guarded | self.unlocked)
 
     def test_after_a_code(self):
         self.house.restart_daemon()
         self.house.must("unlock", pin=PIN)
         code = self.house.must("totp", "code", "prod", pin=PIN).strip()
         self.assert_nowhere(self.guarded | {"code": code.encode()})
-        self.assert_only_in_locked_memory(self.unlock_key())
+        self.assert_only_in_locked_memory(self.unlocked)
 
     def test_after_a_session(self):
         self.house.restart_daemon()
@@ -68,12 +66,12 @@ class Memory(HouseCase):
         printed = self.house.must("credentials", "prod-root", pin=PIN)
         session = secrets_of.of_session(printed)
         self.assert_nowhere(self.guarded)
-        self.assert_only_in_locked_memory(self.unlock_key() | session)
+        self.assert_only_in_locked_memory(self.unlocked | session)
         # Handed out again, from the cache.
         self.assertEqual(self.house.must("credentials", "prod-root"), printed)
-        self.assert_only_in_locked_memory(self.unlock_key() | session)
+        self.assert_only_in_locked_memory(self.unlocked | session)
         self.house.must("lock")
-        self.assert_nowhere(self.guarded | self.unlock_key() | session)
+        self.assert_nowhere(self.guarded | self.unlocked | session)
 
     def test_after_wrong_and_right_pins(self):
         # Digits of which no other number in the process is likely made.
@@ -84,10 +82,10 @@ class Memory(HouseCase):
 
     def test_the_process_is_hardened(self):
         pid = self.house.daemon_pid
-        limits = open(f"/proc/{pid}/limits").read()
+        limits = Path(f"/proc/{pid}/limits").read_text()
         self.assertRegex(limits, r"(?m)^Max core file size +0 +0 ")
         status = dict(
-            line.split(":", 1) for line in open(f"/proc/{pid}/status").read().splitlines()
+            line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
         )
         self.assertEqual(status["NoNewPrivs"].strip(), "1")
         # The files of a process that is not dumpable belong to root whoever runs it; as root that is
@@ -103,7 +101,7 @@ class Memory(HouseCase):
         printed = self.house.must("credentials", "prod-root", pin=PIN)
         pid = self.house.daemon_pid
         with Stopped(self, pid, signal.SIGTERM):
-            needles = self.guarded | self.unlock_key() | secrets_of.of_session(printed)
+            needles = self.guarded | self.unlocked | secrets_of.of_session(printed)
             self.assert_nowhere(needles)
             names = [mapping.name for mapping in memory.mappings(pid)]
             self.assertEqual([name for name in names if "secretmem" in name], [])
