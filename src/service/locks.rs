@@ -5,7 +5,7 @@ use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, problem::vault_error};
 use crate::channel::Patience;
-use crate::secret::{GuardKey, Pin, UnlockKey};
+use crate::secret::{GuardKey, Pin, UnlockKey, forgetting};
 use crate::token::prompter::{Ask, Refusal};
 use crate::token::registry::{Patient, Present};
 use crate::token::{Derived, PinPurpose, Token, TokenError, Wanted, binding_needs_pin};
@@ -68,8 +68,11 @@ impl Service {
         drop(held);
         asker.who.prompter.done().await.unwrap_or(());
         let derived = result?;
-        let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
-        let guard = derived.guard.map(|secret| slot.guard_key(&header, &secret)).transpose();
+        let (unlock, guard) = forgetting(|| {
+            let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
+            let guard = derived.guard.map(|secret| slot.guard_key(&header, &secret)).transpose();
+            (unlock, guard)
+        });
         Ok(Keys {
             unlock: unlock.map_err(|error| vault_error(&error, self.path()))?,
             guard: guard.map_err(|error| vault_error(&error, self.path()))?,

@@ -23,6 +23,7 @@ mod status;
 mod vaults;
 mod who;
 
+pub use crate::vault::AccountRef;
 pub use accounts::{AccountInfo, NewAccount, NewProfile, ProfileInfo};
 pub use codes::CodeRequest;
 pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};

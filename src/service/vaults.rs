@@ -6,6 +6,7 @@ use super::locks::{Asker, PATIENCE, list, name};
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, vault_error};
+use crate::secret::forgetting;
 use crate::store::Keep;
 use crate::token::registry::Present;
 use crate::token::{Derived, PinPurpose, Wanted};
@@ -89,8 +90,8 @@ impl Service {
             unlock,
             guard: derived.guard,
         };
-        let vault =
-            NewVault::create(slot, Thresholds::ONE).map_err(|error| vault_error(&error, &self.path))?;
+        let vault = forgetting(|| NewVault::create(slot, Thresholds::ONE))
+            .map_err(|error| vault_error(&error, &self.path))?;
         self.record(who.caller, purpose, Some(&name(&token))).await?;
         let bytes = vault.bytes().to_vec();
         let service = Arc::clone(self);

@@ -2,6 +2,7 @@
 
 use super::{Token, TokenError};
 use crate::channel::{Cancel, Patience};
+use crate::secret::forgetting;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ impl Worker {
         let (jobs, received) = mpsc::channel::<Job>();
         std::thread::Builder::new().name("token".into()).stack_size(256 * 1024).spawn(move || {
             for job in received {
-                job(&mut *token);
+                forgetting(|| job(&mut *token));
             }
         })?;
         Ok(Self { jobs, waiting: Arc::default() })
