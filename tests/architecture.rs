@@ -1,6 +1,11 @@
 //! The house keeps its plan: who may use whom, how long a file may be, what a secret can never do, and what
 //! the programs are linked with.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
