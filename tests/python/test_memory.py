@@ -88,8 +88,6 @@ class Memory(HouseCase):
             line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
         )
         self.assertEqual(status["NoNewPrivs"].strip(), "1")
-        # The files of a process that is not dumpable belong to root whoever runs it; as root that is
-        # not to be told apart, but its own view is: see test_permissions.
         names = [mapping.name for mapping in memory.mappings(pid)]
         locked = int(re.sub(r"\D", "", status["VmLck"]))
         self.assertTrue(any("secretmem" in name for name in names) or locked > 0, names)
