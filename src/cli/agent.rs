@@ -92,7 +92,11 @@ impl Agent {
         });
         let service = Service(Arc::clone(&shared));
         daemon.connection().object_server().at(AGENT_PATH, service).await?;
-        daemon.manager().await?.register_agent(&ObjectPath::from_static_str_unchecked(AGENT_PATH)).await?;
+        daemon
+            .manager()
+            .await?
+            .register_own_agent(&ObjectPath::from_static_str_unchecked(AGENT_PATH))
+            .await?;
         Ok(Self(shared))
     }
 
@@ -170,7 +174,9 @@ impl Shared {
     fn remember(&self, refusal: Refusal) -> AgentError {
         let text = refusal.to_string();
         let error = match refusal {
-            Refusal::NoTerminal { .. } | Refusal::Terminal(_) => AgentError::NoPrompt(text),
+            Refusal::NoTerminal { .. } | Refusal::Terminal(_) | Refusal::NoPrompt => {
+                AgentError::NoPrompt(text)
+            }
             Refusal::PinFileOpen { .. }
             | Refusal::PinFileUnreadable { .. }
             | Refusal::PinFileEmpty { .. }
@@ -190,7 +196,7 @@ fn question(request: &PinRequest) -> String {
         1 => "the last try before the token blocks".to_owned(),
         tries => format!("{tries} tries left"),
     };
-    format!("{wrong}{}: PIN of {} ({tries}): ", request.text, request.label)
+    format!("{wrong}PIN of {} ({tries}), to {}: ", request.label, request.text)
 }
 
 /// How a refusal looks to the daemon.

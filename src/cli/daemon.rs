@@ -4,8 +4,12 @@ use crate::cli::address::Address;
 use crate::cli::error::Error;
 use crate::dbus::names::BUS_NAME;
 use crate::dbus::proxy::{Account1Proxy, Manager1Proxy, Operation1Proxy, Vault1Proxy};
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::time::Duration;
+use tokio::net::UnixStream;
+use zbus::address::Transport;
+use zbus::address::transport::UnixSocket;
 use zbus::connection::{Builder, Connection};
 use zbus::names::OwnedUniqueName;
 use zbus::proxy::CacheProperties;
@@ -20,26 +24,10 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub(super) async fn connect(address: &Address) -> Result<Self, Error> {
-        let builder = match address {
-            Address::Session => Builder::session(),
-            Address::System => Builder::system(),
-            Address::Bus(bus) => Builder::address(bus.as_str()),
-            Address::Peer(peer) => Builder::address(peer.as_str()).p2p(),
-        };
-        let unreachable = |why: String| Error::Unreachable { place: address.place(), why };
-        let connection = tokio::time::timeout(PATIENCE, builder.build())
-            .await
-            .map_err(|_elapsed| unreachable("it does not answer".to_owned()))?
-            .map_err(|error| unreachable(reason(&error)))?;
-        if *address != Address::System {
-            // A PIN goes over this socket: whoever serves it must be us. The system bus has a policy for it.
-            let theirs = connection.peer_creds().await.ok().and_then(|peer| peer.unix_user_id());
-            let ours = rustix::process::geteuid().as_raw();
-            if theirs != Some(ours) {
-                return Err(Error::Stranger { place: address.place(), theirs, ours });
-            }
+        match tokio::time::timeout(PATIENCE, connection(address)).await {
+            Ok(connection) => Ok(Self { connection: connection? }),
+            Err(_elapsed) => Err(unreachable(address, "it does not answer")),
         }
-        Ok(Self { connection })
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -91,15 +79,123 @@ impl Daemon {
     }
 }
 
-fn reason(error: &zbus::Error) -> String {
-    let (zbus::Error::Connection(io, _) | zbus::Error::InputOutput(io)) = error else {
-        return error.to_string();
+async fn connection(address: &Address) -> Result<Connection, Error> {
+    let builder = match address {
+        // The system bus has a policy that says who may be rootseald.
+        Address::System => Builder::system(),
+        Address::Session => Builder::unix_stream(own_socket(address, zbus::Address::session()).await?),
+        Address::Bus(bus) => Builder::unix_stream(own_socket(address, bus.as_str().try_into()).await?),
+        Address::Peer(peer) => {
+            Builder::unix_stream(own_socket(address, peer.as_str().try_into()).await?).p2p()
+        }
     };
+    builder.build().await.map_err(|error| unreachable(address, &reason(&error)))
+}
+
+/// A socket whose server is this very user: PINs and sessions go over it. Asked of the socket itself and before a
+/// word is exchanged (zbus would ask as well, but starts a thread to look the user's groups up).
+async fn own_socket(
+    address: &Address,
+    parsed: Result<zbus::Address, zbus::Error>,
+) -> Result<std::os::unix::net::UnixStream, Error> {
+    let parsed = parsed.map_err(|error| unreachable(address, &reason(&error)))?;
+    let Some(path) = socket_path(parsed.transport()) else {
+        return Err(Error::Usage(format!(
+            "{address} is no Unix socket, and only of one can be told who serves it: write unix:path=SOCKET"
+        )));
+    };
+    let failed = |error: std::io::Error| unreachable(address, &socket_reason(&error));
+    let stream = UnixStream::connect(path).await.and_then(UnixStream::into_std).map_err(failed)?;
+    let theirs =
+        rustix::net::sockopt::socket_peercred(&stream).map_err(|errno| failed(errno.into()))?.uid.as_raw();
+    let ours = rustix::process::geteuid().as_raw();
+    if theirs == ours { Ok(stream) } else { Err(Error::Stranger { place: address.place(), theirs, ours }) }
+}
+
+/// A file's path, or an abstract name after a zero byte.
+fn socket_path(transport: &Transport) -> Option<OsString> {
+    let Transport::Unix(unix) = transport else { return None };
+    if let UnixSocket::Abstract(name) = unix.path() {
+        let mut path = OsString::from("\0");
+        path.push(name);
+        return Some(path);
+    }
+    let UnixSocket::File(path) = unix.path() else { return None };
+    Some(path.as_os_str().to_owned())
+}
+
+fn unreachable(address: &Address, why: &str) -> Error {
+    Error::Unreachable { place: address.place(), why: why.to_owned() }
+}
+
+fn reason(error: &zbus::Error) -> String {
+    if let zbus::Error::Connection(io, _) | zbus::Error::InputOutput(io) = error {
+        return socket_reason(io);
+    }
+    error.to_string()
+}
+
+fn socket_reason(error: &std::io::Error) -> String {
     let known = [
         (ErrorKind::NotFound, "there is no such socket"),
         (ErrorKind::ConnectionRefused, "nobody listens there"),
         (ErrorKind::PermissionDenied, "permission denied"),
     ];
-    let known = known.into_iter().find(|(kind, _)| *kind == io.kind());
-    known.map_or_else(|| io.to_string(), |(_, why)| why.to_owned())
+    let known = known.into_iter().find(|(kind, _)| *kind == error.kind());
+    known.map_or_else(|| error.to_string(), |(_, why)| why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+
+    fn socket(address: &str) -> Result<std::os::unix::net::UnixStream, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let meant = Address::Peer(address.to_owned());
+        runtime.block_on(own_socket(&meant, address.try_into()))
+    }
+
+    #[test]
+    fn an_abstract_socket_is_found() {
+        let name = format!("rootseal-test-{}", std::process::id());
+        let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        assert!(socket(&format!("unix:abstract={name}")).is_ok());
+        drop(listener);
+        assert!(matches!(socket(&format!("unix:abstract={name}")), Err(Error::Unreachable { .. })));
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_told_is_not_talked_to() {
+        assert_eq!(socket("tcp:host=127.0.0.1,port=1").unwrap_err().code(), 2);
+    }
+
+    /// Needs somebody else's socket: as root, one is made by a child that drops to another user.
+    #[test]
+    fn somebody_elses_server_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let directory = std::env::temp_dir().join(format!("rootseal-stranger-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::os::unix::fs::chown(&directory, Some(65534), None).unwrap();
+        let path = directory.join("bus");
+        let script = "import os,socket,sys\nos.setuid(65534)\ns=socket.socket(socket.AF_UNIX)\n\
+                      s.bind(sys.argv[1])\ns.listen()\nprint('ready',flush=True)\nsys.stdin.read()\n";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", script])
+            .arg(&path)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 5];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        let error = socket(&format!("unix:path={}", path.display())).unwrap_err();
+        assert!(matches!(error, Error::Stranger { theirs: 65534, ours: 0, .. }), "{error}");
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
 }

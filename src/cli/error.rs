@@ -16,10 +16,9 @@ pub(super) enum Error {
     )]
     Unreachable { place: String, why: String },
     #[error(
-        "the server {place} runs as {}, not as you (uid {ours}): name your own daemon's address with --address",
-        uid_text(*.theirs)
+        "the server {place} runs as uid {theirs}, not as you (uid {ours}): name your own daemon's address with --address"
     )]
-    Stranger { place: String, theirs: Option<u32>, ours: u32 },
+    Stranger { place: String, theirs: u32, ours: u32 },
     #[error("rootseald went away in the middle of the command ({0}): look at its log and start it again")]
     Gone(String),
     /// What the daemon says.
@@ -35,7 +34,7 @@ pub(super) enum Error {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Https(#[from] HttpsError),
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {} ({}): name the right file", path.display(), plain_reason(.source))]
     Read {
         path: PathBuf,
         #[source]
@@ -53,8 +52,10 @@ pub(super) enum Error {
     Missing(String),
 }
 
-fn uid_text(uid: Option<u32>) -> String {
-    uid.map_or_else(|| "nobody knows whom".to_owned(), |uid| format!("uid {uid}"))
+/// The system's words without its number.
+fn plain_reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_lowercase()
 }
 
 impl Error {
@@ -84,6 +85,11 @@ impl Error {
     pub(super) fn may_be_ours(&self) -> bool {
         let failed = matches!(self, Self::Daemon { name, .. } if name.ends_with(".Failed"));
         failed || self.code() == 4
+    }
+
+    /// Whether the daemon needed to ask and was not let.
+    pub(super) fn is_no_prompt(&self) -> bool {
+        matches!(self, Self::Daemon { name, .. } if name.strip_prefix(ERROR_PREFIX) == Some("NoPrompt"))
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {

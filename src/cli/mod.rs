@@ -54,12 +54,12 @@ pub fn main() -> ExitCode {
 /// clap says it in several lines; ours is one sentence.
 fn usage_sentence(error: &clap::Error) -> String {
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "a command is missing; see rootseal --help".to_owned();
+        return "a command is missing; see `rootseal --help`".to_owned();
     }
     let text = error.to_string();
     let text = text.as_str();
     let end = text.find("\n\nUsage:").or_else(|| text.find("\n\nFor more")).unwrap_or(text.len());
     let text = text.get(..end).unwrap_or(text);
     let words: Vec<&str> = text.strip_prefix("error:").unwrap_or(text).split_whitespace().collect();
-    format!("{}; see rootseal --help", words.join(" "))
+    format!("{}; see `rootseal --help`", words.join(" "))
 }

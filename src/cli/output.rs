@@ -79,6 +79,9 @@ pub(super) fn listing<T: Serialize, const N: usize>(
     if as_json {
         return json(&rows);
     }
+    if rows.is_empty() {
+        confirm("There is nothing to list.");
+    }
     lines(table(heads, rows.iter().map(columns).collect()))
 }
 

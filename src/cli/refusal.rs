@@ -22,6 +22,8 @@ pub(super) enum Refusal {
         "rootseald asks for the token {asked}, and --token names {wanted}: plug that one in and unplug the other"
     )]
     OtherToken { asked: String, wanted: String },
+    #[error("this needs a PIN or a touch, and --no-prompt forbids to ask: leave it out")]
+    NoPrompt,
     #[error("cancelled at the PIN prompt")]
     Cancelled,
     #[error("the terminal cannot be used to ask for a PIN ({0}): use --pin-file")]

@@ -71,9 +71,12 @@ fn start(args: &Args) -> Result<(), Error> {
         .init();
     let config = config::load(args.config.as_deref())?;
     let directory = args.data_dir.clone().map_or_else(data_dir, Ok)?;
-    let store = FileStore::open(&directory).map_err(|error| match error {
-        StoreError::InUse => Error::InUse(directory.clone()),
-        other => Error::Store(directory.clone(), service::in_full(&other)),
+    let store = FileStore::open(&directory).map_err(|error| {
+        if matches!(error, StoreError::InUse) {
+            Error::InUse(directory.clone())
+        } else {
+            Error::Store(directory.clone(), service::in_full(&error))
+        }
     })?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;

@@ -2,8 +2,8 @@
 
 use super::door::{Door, while_there};
 use super::error::Error;
-use super::objects::account_path;
 use super::options::{Dict, Options, entry};
+use super::paths::account_path;
 use super::pipe;
 use crate::service::{AccountInfo, CodeRequest, NewTotp, SeedForm, Who};
 use crate::vault::AccountRef;
@@ -76,8 +76,7 @@ impl Account {
         let form = match options.text("format")?.as_deref() {
             Some("uri") => SeedForm::Uri,
             Some("base32") => SeedForm::Base32,
-            Some("qr") => SeedForm::Qr,
-            _ => return Err(Error::invalid("format must be uri, base32 or qr")),
+            _ => return Err(Error::invalid("format must be uri or base32")),
         };
         let mfa_serial = options.text("mfa_serial")?;
         let token = options.text("token")?;

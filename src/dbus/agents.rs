@@ -24,11 +24,21 @@ pub(super) struct Peer {
     pub(super) name: Option<String>,
 }
 
+/// Whose requests an agent shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    /// Every request of its user: a tray.
+    User,
+    /// Those of its own connection: a command, whose PIN file must not answer for another program.
+    Itself,
+}
+
 #[derive(Clone, Debug)]
 struct Agent {
     owner: Caller,
     peer: Peer,
     path: OwnedObjectPath,
+    serves: Serves,
 }
 
 /// All agents of all users.
@@ -37,10 +47,10 @@ pub(super) struct Agents(Mutex<Vec<Agent>>);
 
 impl Agents {
     /// One agent for each connection: a later one replaces it.
-    pub(super) fn register(&self, owner: Caller, peer: Peer, path: OwnedObjectPath) {
+    pub(super) fn register(&self, owner: Caller, peer: Peer, path: OwnedObjectPath, serves: Serves) {
         if let Ok(mut agents) = self.0.lock() {
             agents.retain(|agent| agent.is_there() && agent.owner.connection != owner.connection);
-            agents.push(Agent { owner, peer, path });
+            agents.push(Agent { owner, peer, path, serves });
         }
     }
 
@@ -55,14 +65,20 @@ impl Agents {
     fn of(&self, caller: &Caller) -> Vec<Agent> {
         let Ok(mut agents) = self.0.lock() else { return Vec::new() };
         agents.retain(Agent::is_there);
-        let mut of: Vec<_> =
-            agents.iter().rev().filter(|agent| agent.owner.uid == caller.uid).cloned().collect();
+        let mut of: Vec<_> = agents.iter().rev().filter(|agent| agent.shows(caller)).cloned().collect();
         of.sort_by_key(|agent| agent.owner.connection != caller.connection);
         of
     }
 }
 
 impl Agent {
+    fn shows(&self, caller: &Caller) -> bool {
+        match self.serves {
+            Serves::User => self.owner.uid == caller.uid,
+            Serves::Itself => self.owner.connection == caller.connection,
+        }
+    }
+
     fn is_there(&self) -> bool {
         self.owner.presence.has_changed().is_ok()
     }
@@ -95,7 +111,7 @@ impl AgentPrompter {
         Self { agents, caller, home, open: AtomicBool::new(false) }
     }
 
-    fn dict<'a>(ask: &'a Ask) -> Dict<'a> {
+    fn dict(ask: &Ask) -> Dict<'_> {
         HashMap::from([
             ("token", Variant::from(ask.token.as_str())),
             ("label", Variant::from(ask.label.as_str())),

@@ -4,8 +4,8 @@
 use super::account;
 use super::door::Door;
 use super::error::Error;
-use super::objects::{account_path, token_path};
 use super::options::{Dict, entry};
+use super::paths::{account_path, token_path};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;

@@ -1,11 +1,12 @@
 //! `org.rootseal.Manager1`
 
 use super::account;
+use super::agents::Serves;
 use super::door::{Door, while_there};
 use super::error::Error;
-use super::objects;
 use super::operation;
 use super::options::{Dict, Options, entry};
+use super::paths;
 use super::pipe;
 use crate::service::{
     AccountInfo, Answer, CredentialRequest, NewAccount, NewProfile, NewVaultOptions, TokenInfo, Who,
@@ -25,6 +26,7 @@ type Given = HashMap<String, OwnedVariant>;
 impl Manager {
     /// The daemon's version.
     #[zbus(property(emits_changed_signal = "const"))]
+    #[expect(clippy::unused_self, reason = "a property is asked of an object")]
     fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
     }
@@ -82,12 +84,16 @@ impl Manager {
     async fn remove_account(
         &self,
         name: String,
+        options: Given,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
         let caller = self.0.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let token = options.text("token")?;
+        options.end()?;
         let prompter = self.0.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, None);
+        let who = Who::new(&caller, &prompter, token.as_deref());
         while_there(&caller, self.0.service.remove_account(name, who)).await
     }
 
@@ -197,8 +203,20 @@ impl Manager {
     ) -> Result<(), Error> {
         let caller = self.0.caller(&header, connection).await?;
         let peer = self.0.peer(&caller, connection);
-        tracing::info!(uid = caller.uid, pid = caller.pid, "an agent was registered");
-        self.0.agents.register(caller, peer, path);
+        self.0.service.agent_registered(&caller).await?;
+        self.0.agents.register(caller, peer, path, Serves::User);
+        Ok(())
+    }
+
+    async fn register_own_agent(
+        &self,
+        path: OwnedObjectPath,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let peer = self.0.peer(&caller, connection);
+        self.0.agents.register(caller, peer, path, Serves::Itself);
         Ok(())
     }
 
@@ -227,7 +245,7 @@ impl Manager {
 
 fn account_dict(account: AccountInfo) -> Result<Dict, Error> {
     Ok(Dict::from([
-        entry("path", Variant::from(objects::account_path(account.id)?))?,
+        entry("path", Variant::from(paths::account_path(account.id)?))?,
         entry("name", account.name)?,
         entry("account_id", account.account_id)?,
         entry("partition", account.partition)?,
@@ -241,7 +259,7 @@ fn account_dict(account: AccountInfo) -> Result<Dict, Error> {
 
 fn token_dict(token: TokenInfo) -> Result<Dict, Error> {
     Ok(Dict::from([
-        entry("path", Variant::from(objects::token_path(&token.id)?))?,
+        entry("path", Variant::from(paths::token_path(&token.id)?))?,
         entry("id", token.id)?,
         entry("kind", token.kind)?,
         entry("label", token.label)?,

@@ -12,6 +12,7 @@ pub mod names;
 mod objects;
 mod operation;
 mod options;
+mod paths;
 mod pipe;
 pub mod proxy;
 mod token;

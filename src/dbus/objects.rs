@@ -1,9 +1,10 @@
-//! Paths, and the objects that come and go: tokens, and accounts while the vault is open.
+//! The objects that come and go: tokens, and accounts while the vault is open.
 
 use super::account;
 use super::door::Door;
 use super::error::Error;
-use super::names::{ACCOUNTS_PATH, MANAGER_PATH, TOKENS_PATH, VAULT_PATH};
+use super::names::{MANAGER_PATH, VAULT_PATH};
+use super::paths::{account_path, token_path};
 use super::token::Token;
 use super::vault::Vault;
 use crate::service::TokenInfo;
@@ -11,19 +12,6 @@ use crate::vault::AccountRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zbus::Connection;
-use zbus::OwnedObjectPath;
-
-pub(super) fn account_path(id: AccountRef) -> Result<OwnedObjectPath, Error> {
-    path(format!("{ACCOUNTS_PATH}/{id}"))
-}
-
-pub(super) fn token_path(id: &str) -> Result<OwnedObjectPath, Error> {
-    path(format!("{TOKENS_PATH}/{id}"))
-}
-
-fn path(path: String) -> Result<OwnedObjectPath, Error> {
-    OwnedObjectPath::try_from(path).map_err(|_unwritable| Error::failed("the object has no path"))
-}
 
 /// Keeps the objects of one connection as the service has them. The object manager of that connection tells
 /// its clients.
@@ -42,7 +30,7 @@ pub(super) async fn follow(door: Arc<Door>, connection: Connection) {
             tracing::warn!(?error, "the objects on the bus are not up to date");
         }
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
+            more = changes.changed() => if more.is_err() { return },
             () = connection.closed() => return,
         }
     }

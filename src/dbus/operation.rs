@@ -16,7 +16,7 @@ use zbus::{Connection, interface};
 use zbus::{OwnedFd, OwnedObjectPath};
 
 /// How long a client may take from its first step to its last.
-const DEADLINE: Duration = Duration::from_secs(240);
+const DEADLINE: Duration = Duration::from_mins(4);
 
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 

@@ -40,7 +40,7 @@ impl Options {
         match self.0.into_keys().min() {
             None => Ok(()),
             Some(name) => {
-                let name: String = name.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+                let name: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();
                 Err(Error::invalid(format!("there is no option {name} here")))
             }
         }

@@ -7,8 +7,8 @@ mod shapes;
 pub use shapes::{
     AccountProperties, AccountRow, AddAccountOptions, AddProfileOptions, AddTotpOptions, AddTotpReply,
     CheckReply, CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply, GetTotpOptions,
-    KeyslotRow, ManagerProperties, NoOptions, PinRequest, ProfileRow, PromptSignal, TokenRow, TouchRequest,
-    UnlockOptions, VaultProperties,
+    KeyslotRow, ManagerProperties, PinRequest, ProfileRow, PromptSignal, TokenOptions, TokenRow,
+    TouchRequest, VaultProperties,
 };
 
 use zbus::{Fd, OwnedFd, OwnedObjectPath};
@@ -27,7 +27,7 @@ pub trait Manager1 {
     /// The account of that name.
     fn find_account(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     /// Removes an account with all that it holds.
-    fn remove_account(&self, name: &str) -> zbus::Result<()>;
+    fn remove_account(&self, name: &str, options: TokenOptions) -> zbus::Result<()>;
     /// All accounts.
     fn accounts(&self) -> zbus::Result<Vec<AccountRow>>;
     /// Adds a profile.
@@ -45,8 +45,8 @@ pub trait Manager1 {
         options: CredentialsOptions,
         out: Fd<'_>,
     ) -> zbus::Result<CredentialsReply>;
-    /// Says that `org.rootseal.Agent1` is served at `path` on this connection.
-    fn register_agent(&self, path: &zbus::ObjectPath<'_>) -> zbus::Result<()>;
+    /// Says that `org.rootseal.Agent1` is served at `path` on this connection, for this connection's requests.
+    fn register_own_agent(&self, path: &zbus::ObjectPath<'_>) -> zbus::Result<()>;
 }
 
 /// `org.rootseal.Vault1`.
@@ -57,7 +57,7 @@ pub trait Manager1 {
 )]
 pub trait Vault1 {
     /// Opens the unlock lock.
-    fn unlock(&self, options: UnlockOptions) -> zbus::Result<()>;
+    fn unlock(&self, options: TokenOptions) -> zbus::Result<()>;
     /// Forgets the unlock key and every cached session.
     fn lock(&self) -> zbus::Result<()>;
     /// Reads the file again and verifies it.
@@ -72,7 +72,7 @@ pub trait Vault1 {
 )]
 pub trait Account1 {
     /// Seals an access key from a `rootkey.csv`; its id is returned.
-    fn import_access_key(&self, options: NoOptions, input: Fd<'_>) -> zbus::Result<String>;
+    fn import_access_key(&self, options: TokenOptions, input: Fd<'_>) -> zbus::Result<String>;
     /// Seals a TOTP seed.
     fn add_totp(&self, options: AddTotpOptions, input: Fd<'_>) -> zbus::Result<AddTotpReply>;
     /// A code that has not been given out yet; until when it is valid is returned.

@@ -85,6 +85,7 @@ impl Vault {
     }
 
     #[zbus(property)]
+    #[expect(clippy::unused_self, reason = "a property is asked of an object")]
     fn lock_deadline(&self) -> u64 {
         0
     }

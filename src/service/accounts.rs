@@ -1,12 +1,11 @@
 //! Accounts and profiles: the part of the index that the unlock key alone may change.
 
+mod remove;
+
 use super::error::Error;
-use super::guarded::{Done, Guarded, Tools, Who};
-use super::house::House;
-use super::purpose::{Purpose, identity};
 use super::{Service, vault_error};
 use crate::aws::{AccountId, Partition, Principal, Region, SessionDuration};
-use crate::vault::{self, AccountRef, Class, Guard, Index, ItemId, ItemKind, Profile, Staged, VaultError};
+use crate::vault::{self, AccountRef, Index, ItemKind, Profile, VaultError};
 use std::sync::Arc;
 
 /// An account to be added.
@@ -138,28 +137,6 @@ impl Service {
         self.edit(String::new(), move |draft| draft.remove_profile(&name)).await
     }
 
-    /// Removes an account with all that it holds; guarded when it holds something guarded.
-    ///
-    /// # Errors
-    /// [`Error::InUse`] while a profile names it; all that a guarded operation can go wrong with.
-    pub async fn remove_account(self: &Arc<Self>, name: String, who: Who<'_>) -> Result<(), Error> {
-        let request = Arc::new(Remove { name: name.clone() });
-        let plan = self.keeper.run({
-            let request = Arc::clone(&request);
-            move |house| request.plan(house)
-        });
-        let plan = plan.await?;
-        if plan.guarded {
-            let Done { yielded, purpose, token, saving, .. } = self.guarded(request, who).await?;
-            self.record(who.caller, &purpose, Some(&token)).await?;
-            self.save(yielded, saving.ok_or(Error::Failed("no turn to save"))?).await?;
-        } else {
-            self.record(who.caller, &request.purpose(Some(&plan)), None).await?;
-            self.edit(String::new(), move |draft| draft.remove_account(plan.account)).await?;
-        }
-        self.keeper.ask(move |house| house.sessions.forget(plan.account)).await
-    }
-
     /// All accounts.
     ///
     /// # Errors
@@ -220,9 +197,12 @@ impl Service {
             .keeper
             .run(move |house| {
                 let mut draft = house.unlocked()?.edit();
-                let in_words = |error: VaultError| match error {
-                    VaultError::Exists => Error::Exists(what.clone()),
-                    other => vault_error(&other, &path),
+                let in_words = |error: VaultError| {
+                    if error == VaultError::Exists {
+                        Error::Exists(what.clone())
+                    } else {
+                        vault_error(&error, &path)
+                    }
                 };
                 let result = change(&mut draft).map_err(in_words)?;
                 Ok((draft.seal().map_err(in_words)?, result))
@@ -230,64 +210,6 @@ impl Service {
             .await?;
         self.save(staged, turn).await?;
         Ok(result)
-    }
-}
-
-struct Remove {
-    name: String,
-}
-
-#[derive(Clone, PartialEq)]
-struct RemovePlan {
-    account: AccountRef,
-    identity: String,
-    guarded: bool,
-}
-
-impl Guarded for Remove {
-    const OPENS_LOCKED: bool = false;
-    const SAVES: bool = true;
-    type Plan = RemovePlan;
-    type Yield = Staged;
-
-    fn plan(&self, house: &House) -> Result<RemovePlan, Error> {
-        let index = house.unlocked()?.index();
-        let account = find(index, &self.name)?;
-        let users: Vec<_> = index
-            .profiles()
-            .iter()
-            .filter(|profile| profile.account == account.id)
-            .map(|profile| &*profile.name)
-            .collect();
-        if !users.is_empty() {
-            return Err(Error::InUse(format!(
-                "{} is used by the profile {}: remove that first",
-                self.name,
-                users.join(", ")
-            )));
-        }
-        Ok(RemovePlan {
-            account: account.id,
-            identity: identity(&account.name, &account.account_id, account.user.as_deref()),
-            guarded: index.items_of(account.id).any(|item| item.class == Class::Guarded),
-        })
-    }
-
-    fn purpose(&self, plan: Option<&RemovePlan>) -> Purpose {
-        let identity = plan.map_or(&*self.name, |plan| &plan.identity);
-        Purpose::new("account-remove", format!("remove {identity} with all its keys and seeds for good"))
-    }
-
-    fn seed(&self, _: &RemovePlan) -> Option<ItemId> {
-        None
-    }
-
-    fn act(&self, plan: &RemovePlan, guard: Guard<'_>, tools: &mut Tools<'_>) -> Result<Staged, Error> {
-        let mut draft = guard.edit();
-        draft
-            .remove_account(plan.account)
-            .and_then(|()| draft.seal())
-            .map_err(|error| vault_error(&error, tools.path))
     }
 }
 

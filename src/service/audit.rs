@@ -17,6 +17,15 @@ impl Service {
         self.disk.record(self.entry(caller, purpose, token, Outcome::Granted, None)).await
     }
 
+    /// Records who shows the prompts of a user from now on.
+    ///
+    /// # Errors
+    /// [`Error::AuditFailed`]: then it does not.
+    pub async fn agent_registered(&self, caller: &Caller) -> Result<(), Error> {
+        let purpose = Purpose::new("agent", format!("show the prompts of uid {}", caller.uid));
+        self.record(caller, &purpose, None).await
+    }
+
     /// Records that nothing was released. That this fails too takes nothing from the refusal.
     pub(super) async fn record_refusal(&self, caller: &Caller, purpose: &Purpose, error: &Error) {
         if matches!(error, Error::AuditFailed(_)) {

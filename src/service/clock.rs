@@ -102,7 +102,7 @@ mod tests {
 
     impl Clock for Set {
         fn wall(&self) -> i128 {
-            i128::from(self.0.load(Ordering::Relaxed)) * 1_000_000_000
+            i128::from(self.0.load(Ordering::Relaxed)).saturating_mul(1_000_000_000)
         }
         fn boot(&self) -> i128 {
             5_000_000_000

@@ -1,9 +1,10 @@
 //! One-time codes. A code that was given out counts as spent, whatever became of it.
 
 use super::error::Error;
-use super::guarded::{Done, Guarded, Tools, Who};
+use super::guarded::{Done, Guarded, Tools};
 use super::house::House;
 use super::purpose::{Purpose, identity};
+use super::who::Who;
 use super::{Service, vault_error};
 use crate::otp::{self, Algorithm, TotpParams};
 use crate::secret::OtpCode;

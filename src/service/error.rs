@@ -17,6 +17,9 @@ pub enum Error {
     /// Nothing is plugged in that could help.
     #[error("no security token is connected: plug one in")]
     NoToken,
+    /// The one that was named is not.
+    #[error("no token {0} is connected: `rootseal token list` names those that are")]
+    TokenNamed(String),
     /// What is plugged in is no keyslot of this vault.
     #[error("no connected token is a keyslot of this vault: plug in {0}")]
     WrongToken(String),
@@ -99,7 +102,7 @@ impl Error {
         match self {
             Self::NoVault => "NoVault",
             Self::Locked => "Locked",
-            Self::NoToken => "NoToken",
+            Self::NoToken | Self::TokenNamed(_) => "NoToken",
             Self::WrongToken(_) => "WrongToken",
             Self::TokenChoice(_) => "TokenChoice",
             Self::PinInvalid(_) => "PinInvalid",

@@ -6,8 +6,8 @@ use super::house::House;
 use super::locks::Asker;
 use super::machine::Machine;
 use super::purpose::Purpose;
+use super::who::Who;
 use super::{Service, vault_error};
-use crate::service::caller::Caller;
 use crate::token::Wanted;
 use crate::token::prompter::Prompter;
 use crate::vault::{Guard, ItemId};
@@ -56,24 +56,6 @@ pub(super) struct Done<G: Guarded> {
     pub(super) token: String,
     /// The permission to save, for what saves.
     pub(super) saving: Option<OwnedMutexGuard<()>>,
-}
-
-/// Who wants it, and how to reach the people behind them.
-#[derive(Clone, Copy)]
-pub struct Who<'a> {
-    pub(super) caller: &'a Caller,
-    pub(super) prompter: &'a dyn Prompter,
-    /// The token that they named.
-    pub(super) token: Option<&'a str>,
-    /// Others that wait for the same and are named in the prompt.
-    pub(super) others: &'a (dyn Fn() -> Vec<String> + Send + Sync),
-}
-
-impl<'a> Who<'a> {
-    /// A caller that waits alone.
-    pub fn new(caller: &'a Caller, prompter: &'a dyn Prompter, token: Option<&'a str>) -> Self {
-        Self { caller, prompter, token, others: &Vec::new }
-    }
 }
 
 impl Service {

@@ -13,7 +13,7 @@ pub(super) enum Vault {
     Absent,
     Damaged(Problem),
     Locked(LockedVault),
-    Unlocked(UnlockedVault),
+    Unlocked(Box<UnlockedVault>),
 }
 
 pub(super) struct House {
@@ -90,7 +90,7 @@ impl House {
             Vault::Locked(vault) => match vault.unlock(key) {
                 Ok(vault) => {
                     self.machine.seen = Some(vault.seen());
-                    self.vault = Vault::Unlocked(vault);
+                    self.vault = Vault::Unlocked(Box::new(vault));
                     Ok(())
                 }
                 Err((_vault, error)) => {

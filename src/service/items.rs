@@ -2,9 +2,10 @@
 
 use super::accounts::find;
 use super::error::Error;
-use super::guarded::{Done, Guarded, Tools, Who};
+use super::guarded::{Done, Guarded, Tools};
 use super::house::House;
 use super::purpose::{Purpose, identity};
+use super::who::Who;
 use super::{Service, vault_error};
 use crate::aws::{self, AccessKeyId, AccountId, MfaSerial, Partition};
 use crate::otp::{self, Enrolment};
@@ -19,8 +20,6 @@ pub enum SeedForm {
     Uri,
     /// The seed in base32.
     Base32,
-    /// A PNG picture of a QR code.
-    Qr,
 }
 
 /// A seed to be added.
@@ -73,7 +72,6 @@ impl Service {
         let enrolment = match new.form {
             SeedForm::Uri => Enrolment::from_uri(new.bytes)?,
             SeedForm::Base32 => Enrolment::from_base32(new.bytes)?,
-            SeedForm::Qr => otp::read_png(new.bytes)?.with(Enrolment::from_uri)?,
         };
         let owner =
             self.keeper.run(move |house| Ok(by_id(house.unlocked()?.index(), account)?.clone())).await?;

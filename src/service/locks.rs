@@ -1,8 +1,8 @@
 //! From a locked vault to its keys: find the token, say why, ask for PIN and touch, derive, open the keyslot.
 
 use super::error::{Error, Tries};
-use super::guarded::Who;
 use super::purpose::Purpose;
+use super::who::Who;
 use super::{Service, problem::vault_error};
 use crate::secret::{GuardKey, Pin, UnlockKey};
 use crate::token::prompter::{Ask, Refusal};
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long a question to a token that needs no person may take.
 const QUESTION: Duration = Duration::from_secs(10);
 /// How long a person has for a PIN, or for a touch.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The keys that were asked for, and the token that gave them.
 pub(super) struct Keys {
@@ -194,9 +194,9 @@ impl Service {
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
             if present.is_empty() {
-                return Err(Error::NotFound(format!(
-                    "token {wanted}: `rootseal token list` names those connected"
-                )));
+                return Err(Error::TokenNamed(
+                    wanted.chars().filter(char::is_ascii_graphic).take(64).collect(),
+                ));
             }
         }
         if present.is_empty() {

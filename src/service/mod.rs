@@ -21,15 +21,16 @@ mod purpose;
 mod sessions;
 mod status;
 mod vaults;
+mod who;
 
 pub use accounts::{AccountInfo, NewAccount, NewProfile, ProfileInfo};
 pub use codes::CodeRequest;
 pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};
 pub use error::{Error, Tries, in_full};
-pub use guarded::Who;
 pub use items::{NewTotp, SeedForm, TotpAdded};
 pub use status::{KeyslotInfo, TokenInfo, VaultInfo, VaultState};
 pub use vaults::NewVaultOptions;
+pub use who::Who;
 
 use crate::store::{Keep, Store, StoreError};
 use crate::token::registry::{Look, Registry};

@@ -19,6 +19,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "everything else that a file can be is damage")]
     pub(super) fn new(error: &VaultError, path: &Path) -> Self {
         let path = path.display();
         match error {
@@ -62,6 +63,7 @@ impl Problem {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything else is about the file")]
 /// An error of the vault room, met while a vault that could be read was worked with.
 pub(super) fn vault_error(error: &VaultError, path: &Path) -> Error {
     match error {

@@ -1,10 +1,10 @@
 //! Making a vault, opening its index, closing it.
 
 use super::error::Error;
-use super::guarded::Who;
 use super::house::Vault;
 use super::locks::{Asker, PATIENCE, list, name, release};
 use super::purpose::Purpose;
+use super::who::Who;
 use super::{Service, vault_error};
 use crate::store::Keep;
 use crate::token::registry::Present;
@@ -101,7 +101,7 @@ impl Service {
                     let vault = vault.into_unlocked();
                     house.machine =
                         super::machine::Machine { seen: Some(vault.seen()), ..Default::default() };
-                    house.vault = Vault::Unlocked(vault);
+                    house.vault = Vault::Unlocked(Box::new(vault));
                 })
                 .await?;
             service.remember().await?;
@@ -130,9 +130,9 @@ impl Service {
         }
         self.announce_touch(asker, token, &format!("{label} (2 of 2)")).await?;
         let both = Wanted { unlock: true, guard: true };
-        let asked = binding.clone();
+        let made = binding.clone();
         let derived =
-            token.worker.run(PATIENCE, move |token, patience| token.derive(&asked, both, patience)).await?;
+            token.worker.run(PATIENCE, move |token, patience| token.derive(&made, both, patience)).await?;
         Ok((binding, derived))
     }
 

@@ -37,6 +37,8 @@ pub(crate) enum Credentials {
     Hit,
     /// The URL that the signed request is for.
     Miss(String),
+    /// Needs a prompt, and no agent is there to show it.
+    Nowhere,
     Error(&'static str, &'static str),
 }
 

@@ -43,7 +43,7 @@ fn a_session_that_is_not_cached_is_fetched() {
         mock.events(),
         ["credentials prod-root http://127.0.0.1:5555 eu-west-1", "pin 123456", "finish 200 <session/>\r\n"]
     );
-    assert_eq!(mock.calls(), ["GetCredentials", "RegisterAgent", "Next", "Finish"]);
+    assert_eq!(mock.calls(), ["GetCredentials", "RegisterOwnAgent", "Next", "Finish"]);
 }
 
 /// One HTTPS connection on loopback, with a certificate of `tests/cli_agent/tls`.

@@ -4,7 +4,7 @@ use super::Session;
 use crate::cli::args::AccountCommand;
 use crate::cli::error::Error;
 use crate::cli::output;
-use crate::dbus::proxy::{AccountProperties, AccountRow, AddAccountOptions};
+use crate::dbus::proxy::{AccountProperties, AccountRow, AddAccountOptions, TokenOptions};
 
 pub(super) async fn run(session: &mut Session, command: AccountCommand) -> Result<(), Error> {
     session.may_ask().await?;
@@ -27,7 +27,12 @@ pub(super) async fn run(session: &mut Session, command: AccountCommand) -> Resul
         }
         AccountCommand::Show { name } => show(session, &name).await,
         AccountCommand::Remove { name } => {
-            session.daemon.manager().await?.remove_account(&name).await?;
+            session
+                .daemon
+                .manager()
+                .await?
+                .remove_account(&name, TokenOptions { token: session.options.token.clone() })
+                .await?;
             output::confirm(&format!("Removed the account {name}."));
             Ok(())
         }
@@ -65,7 +70,9 @@ pub(super) async fn rows(session: &Session, name: Option<&str>) -> Result<Vec<Ac
     let Some(name) = name else { return Ok(accounts) };
     accounts.retain(|account| account.name == name);
     if accounts.is_empty() {
-        return Err(Error::Missing(format!("there is no account {name}: see rootseal account list")));
+        return Err(Error::Missing(format!(
+            "there is no account named {name}: `rootseal account list` shows them"
+        )));
     }
     Ok(accounts)
 }

@@ -8,7 +8,9 @@ pub(super) async fn run(session: &mut Session, name: &str, region: Option<String
     session.may_ask().await?;
     let profiles = session.daemon.manager().await?.profiles().await?;
     let Some(profile) = profiles.into_iter().find(|profile| profile.name == name) else {
-        return Err(Error::Missing(format!("there is no profile {name}: see rootseal profile list")));
+        return Err(Error::Missing(format!(
+            "there is no profile named {name}: `rootseal profile list` shows them"
+        )));
     };
     let region = Some(profile.region)
         .filter(|region| !region.is_empty())

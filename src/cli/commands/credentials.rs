@@ -16,9 +16,11 @@ const LONGEST_REQUEST: usize = 256 * 1024;
 pub(super) async fn run(session: &mut Session, profile: &str) -> Result<(), Error> {
     let surface = session.surface(true);
     let options = CredentialsOptions {
+        token: session.options.token.clone(),
         endpoint: variable(["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]),
         region: variable(["AWS_REGION", "AWS_DEFAULT_REGION"]),
-        no_prompt: surface.is_none().then_some(true),
+        // Without a surface of our own, an agent of the user (a tray) may still show the prompt.
+        no_prompt: session.options.no_prompt.then_some(true),
     };
     let outlet = Outlet::new()?;
     let manager = session.daemon.manager().await?;

@@ -4,7 +4,7 @@ use super::{Session, account, input};
 use crate::cli::args::KeyCommand;
 use crate::cli::error::Error;
 use crate::cli::{handover, output};
-use crate::dbus::proxy::NoOptions;
+use crate::dbus::proxy::TokenOptions;
 use rustix::fd::AsFd as _;
 use serde::Serialize;
 use std::path::Path;
@@ -39,7 +39,8 @@ async fn import(session: &mut Session, account: &str, file: &Path) -> Result<(),
     let csv = handover::inlet(&input::read(file)?)?;
     session.may_ask().await?;
     let account = session.daemon.account(account).await?;
-    let id = account.import_access_key(NoOptions::default(), csv.as_fd().into()).await?;
+    let options = TokenOptions { token: session.options.token.clone() };
+    let id = account.import_access_key(options, csv.as_fd().into()).await?;
     output::lines([id])?;
     output::confirm("The key is sealed. The file still holds it: delete it, and its copies.");
     Ok(())

@@ -16,6 +16,7 @@ use crate::cli::args::{Cli, Command, Options};
 use crate::cli::daemon::Daemon;
 use crate::cli::error::Error;
 use crate::cli::pin::PinFiles;
+use crate::cli::refusal::Refusal;
 
 /// One command under way.
 pub(super) struct Session {
@@ -84,6 +85,9 @@ impl Session {
         outcome.map_err(|error| {
             if let Error::Unreachable { why, .. } = error {
                 return Error::Unreachable { place: self.choice.address.place(), why };
+            }
+            if self.options.no_prompt && error.is_no_prompt() {
+                return Refusal::NoPrompt.into();
             }
             match refusal {
                 Some(refusal) if error.may_be_ours() => Error::Refused(refusal),

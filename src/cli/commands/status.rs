@@ -58,18 +58,26 @@ pub(super) async fn run(session: &Session) -> Result<(), Error> {
     output::lines(status.lines(output::now()))
 }
 
+fn holders(count: u32) -> String {
+    if count == 1 { "1 holder".to_owned() } else { format!("{count} holders") }
+}
+
 impl Status {
     fn lines(&self, now: u64) -> Vec<String> {
         let mut lines = vec![format!("daemon    {} at {}", self.version, self.address), self.vault()];
         if let Some(deadline) = self.lock_deadline {
-            lines.push(format!("locks     in {} min", deadline.saturating_sub(now).div_ceil(60)));
+            lines.push(format!("closes    in {} min", deadline.saturating_sub(now).div_ceil(60)));
         }
         if let Some(accounts) = self.accounts {
             lines.push(format!("accounts  {accounts}"));
         }
         if !self.keyslots.is_empty() {
             let Thresholds { unlock, guard } = self.thresholds;
-            lines.push(format!("opens     with {unlock} holder(s); its secrets with {guard}"));
+            lines.push(format!(
+                "quorum    to unlock: {}; for a guarded secret: {}",
+                holders(unlock),
+                holders(guard)
+            ));
         }
         for slot in &self.keyslots {
             let present = if slot.present { "plugged in" } else { "absent" };
@@ -88,7 +96,7 @@ impl Status {
 
     fn vault(&self) -> String {
         match self.state.as_str() {
-            "absent" => format!("vault     absent ({}): run rootseal init", self.path),
+            "absent" => format!("vault     absent ({}): run `rootseal init`", self.path),
             "damaged" => format!("vault     damaged ({}): {}", self.path, self.problem),
             state => format!("vault     {state}, generation {} ({})", self.generation, self.path),
         }

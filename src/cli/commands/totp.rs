@@ -6,9 +6,8 @@ use crate::cli::error::Error;
 use crate::cli::handover::{self, Outlet};
 use crate::cli::output;
 use crate::dbus::proxy::{AddTotpOptions, GetTotpOptions};
-use rustix::fd::AsFd as _;
+use rustix::fd::{AsFd as _, OwnedFd};
 use serde::Serialize;
-use std::path::PathBuf;
 
 /// Six digits, with room for a line end.
 const LONGEST_CODE: usize = 16;
@@ -40,13 +39,30 @@ pub(super) async fn run(session: &mut Session, command: TotpCommand) -> Result<(
     }
 }
 
+/// A seed on its way to the daemon.
+struct Seed {
+    /// The API's name for it.
+    format: &'static str,
+    inlet: OwnedFd,
+}
+
 impl SeedSource {
-    /// The API's name for the format, and the file.
-    fn chosen(self) -> Option<(&'static str, PathBuf)> {
-        let uri = self.uri.map(|path| ("uri", path));
-        let base32 = || self.base32.map(|path| ("base32", path));
-        let qr = || self.qr.map(|path| ("qr", path));
-        uri.or_else(base32).or_else(qr)
+    /// Reads what was named. A picture is decoded here: one that was made to crash or to occupy its reader
+    /// never meets the daemon.
+    fn read(self) -> Result<Seed, Error> {
+        let (format, inlet) = match (self.uri, self.base32, self.qr) {
+            (Some(path), _, _) => ("uri", handover::inlet(&input::read(&path)?)?),
+            (None, Some(path), _) => ("base32", handover::inlet(&input::read(&path)?)?),
+            (None, None, Some(path)) => {
+                let picture = input::read(&path)?;
+                let uri = crate::otp::read_png(&picture).map_err(|error| Error::Usage(error.to_string()))?;
+                ("uri", uri.with(handover::inlet)?)
+            }
+            (None, None, None) => {
+                return Err(Error::Usage("name one of --uri-file, --secret-file and --qr-file".to_owned()));
+            }
+        };
+        Ok(Seed { format, inlet })
     }
 }
 
@@ -56,14 +72,12 @@ async fn add(
     source: SeedSource,
     mfa_serial: Option<String>,
 ) -> Result<(), Error> {
-    let Some((format, path)) = source.chosen() else {
-        return Err(Error::Usage("name one of --uri-file, --secret-file and --qr-file".to_owned()));
-    };
-    let seed = handover::inlet(&input::read(&path)?)?;
+    let seed = source.read()?;
     session.may_ask().await?;
     let account = session.daemon.account(account).await?;
-    let options = AddTotpOptions { format: format.to_owned(), mfa_serial };
-    let reply = account.add_totp(options, seed.as_fd().into()).await?;
+    let options =
+        AddTotpOptions { format: seed.format.to_owned(), mfa_serial, token: session.options.token.clone() };
+    let reply = account.add_totp(options, seed.inlet.as_fd().into()).await?;
     if session.options.json {
         output::json(&reply)?;
     } else {
@@ -79,7 +93,12 @@ async fn code(session: &mut Session, account: &str, mfa_serial: Option<String>) 
     session.may_ask().await?;
     let account = session.daemon.account(account).await?;
     let outlet = Outlet::new()?;
-    let until = account.get_totp(GetTotpOptions { mfa_serial }, outlet.write_end().into()).await?;
+    let until = account
+        .get_totp(
+            GetTotpOptions { mfa_serial, token: session.options.token.clone() },
+            outlet.write_end().into(),
+        )
+        .await?;
     output::secret(&outlet.read(LONGEST_CODE)?)?;
     output::confirm(&format!("Valid for {} s.", until.saturating_sub(output::now())));
     Ok(())

@@ -5,7 +5,7 @@ use crate::cli::args::{KeyslotCommand, TokenCommand, VaultCommand};
 use crate::cli::error::Error;
 use crate::cli::output;
 use crate::dbus::names::VAULT_PATH;
-use crate::dbus::proxy::{CreateVaultOptions, UnlockOptions, VaultProperties};
+use crate::dbus::proxy::{CreateVaultOptions, TokenOptions, VaultProperties};
 
 pub(super) async fn init(
     session: &mut Session,
@@ -23,7 +23,7 @@ pub(super) async fn init(
 pub(super) async fn unlock(session: &mut Session) -> Result<(), Error> {
     session.may_ask().await?;
     let token = session.options.token.clone();
-    session.daemon.vault().await?.unlock(UnlockOptions { token }).await?;
+    session.daemon.vault().await?.unlock(TokenOptions { token }).await?;
     output::confirm("Unlocked.");
     Ok(())
 }

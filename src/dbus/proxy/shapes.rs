@@ -51,6 +51,8 @@ pub struct CredentialsOptions {
     pub region: Option<String>,
     /// Fail rather than ask for PIN or touch.
     pub no_prompt: Option<bool>,
+    /// The token to use.
+    pub token: Option<String>,
 }
 
 /// What `GetCredentials` answers: exactly one of the two is there.
@@ -71,27 +73,24 @@ pub struct FinishReply {
     pub expiration: u64,
 }
 
-/// What `Unlock` takes.
+/// What `Unlock` and all else takes that needs a token and nothing more.
 #[derive(Debug, Default, SerializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct UnlockOptions {
-    /// The token to open the vault with.
+pub struct TokenOptions {
+    /// The token to use; where it is not named, the only suitable one.
     pub token: Option<String>,
 }
-
-/// Takes nothing: the options of a method that has none yet.
-#[derive(Debug, Default, SerializeDict, Type)]
-#[zbus(signature = "dict")]
-pub struct NoOptions {}
 
 /// What `AddTotp` takes.
 #[derive(Debug, Default, SerializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct AddTotpOptions {
-    /// `uri`, `base32` or `qr`.
+    /// `uri` or `base32`.
     pub format: String,
     /// The ARN of the virtual MFA device.
     pub mfa_serial: Option<String>,
+    /// The token to use.
+    pub token: Option<String>,
 }
 
 /// What `AddTotp` answers.
@@ -110,6 +109,8 @@ pub struct AddTotpReply {
 pub struct GetTotpOptions {
     /// Which device, where the account has several.
     pub mfa_serial: Option<String>,
+    /// The token to use.
+    pub token: Option<String>,
 }
 
 /// What `Check` answers.

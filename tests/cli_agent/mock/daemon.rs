@@ -98,8 +98,10 @@ impl Daemon {
                     request.insert("retries", Variant::from(8_u32));
                     request.insert("failed", Variant::from(false));
                     let stranger = Builder::address(self.bus.as_deref().unwrap()).build().await.unwrap();
-                    let error = self.call(&stranger, "RequestPin", Some(&request)).await.unwrap_err();
-                    let _unauthorised = self.refused(&error);
+                    match self.call(&stranger, "RequestPin", Some(&request)).await {
+                        Ok(_) => self.log.event("a stranger got the PIN"),
+                        Err(error) => drop(self.refused(&error)),
+                    }
                 }
                 Ask::Wait(text) => {
                     let emitter = SignalEmitter::new(connection, "/org/rootseal").unwrap();
@@ -162,7 +164,7 @@ impl Manager {
         vec![token]
     }
 
-    fn register_agent(&self, path: ObjectPath<'_>, #[zbus(header)] header: Header<'_>) {
+    fn register_own_agent(&self, path: ObjectPath<'_>, #[zbus(header)] header: Header<'_>) {
         assert_eq!(path.as_str(), "/org/rootseal/agent");
         *self.0.agent.lock().unwrap() = header.sender().map(ToString::to_string);
     }
@@ -180,11 +182,11 @@ impl Manager {
                 write(out, b"{\"Version\":1}");
                 Ok(expiration())
             }
-            Credentials::Miss(_) if no_prompt => {
+            Credentials::Miss(_) | Credentials::Nowhere if no_prompt => {
                 self.0.log.event(asked);
                 Err(Error::NoPrompt("there is nowhere to prompt".to_owned()))
             }
-            Credentials::Miss(_) => {
+            Credentials::Miss(_) | Credentials::Nowhere => {
                 self.0.log.event(asked);
                 let path = OwnedObjectPath::try_from("/org/rootseal/operations/1").unwrap();
                 Ok(HashMap::from([("operation".to_owned(), Variant::from(path).try_to_owned().unwrap())]))
@@ -255,6 +257,9 @@ struct Operation(Arc<Daemon>);
 #[zbus::interface(name = "org.rootseal.Operation1")]
 impl Operation {
     async fn next(&self, #[zbus(connection)] connection: &Connection) -> Result<OwnedFd, Error> {
+        if matches!(self.0.plan.credentials, Credentials::Nowhere) {
+            return Err(Error::NoPrompt("there is nowhere to prompt".to_owned()));
+        }
         self.0.ask(connection).await?;
         let Credentials::Miss(url) = &self.0.plan.credentials else { panic!("nothing to sign") };
         let request = serde_json::json!({
