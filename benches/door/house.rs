@@ -135,8 +135,8 @@ impl House {
         assert!(done.status.success(), "rootseal {args:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
-    pub(crate) fn endpoint(&self) -> Option<String> {
-        Some(self.endpoint.clone())
+    pub(crate) fn endpoint(&self) -> String {
+        self.endpoint.clone()
     }
 }
 

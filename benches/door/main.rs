@@ -7,7 +7,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -117,8 +116,11 @@ async fn calls(house: &House) {
         let nothing = connect(nothing, name.is_some()).await;
         let manager = Manager1Proxy::builder(&ours).cache_properties(CacheProperties::No);
         let manager = manager.build().await.unwrap();
-        let options =
-            || CredentialsOptions { endpoint: house.endpoint(), region: None, no_prompt: Some(true) };
+        let options = || CredentialsOptions {
+            endpoint: Some(house.endpoint()),
+            no_prompt: Some(true),
+            ..Default::default()
+        };
         let mut times = (Times::default(), Times::default());
         for round in 0..ROUNDS * 12 {
             let start = Instant::now();

@@ -96,6 +96,7 @@ impl Service {
             house.distrust(&path.with_file_name("state.cbor"));
         }
         house.reload(disk.load_vault().await?);
+        disk.open_log();
         Ok(Arc::new(Self {
             keeper: Keeper::start(house),
             disk,
