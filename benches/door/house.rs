@@ -150,9 +150,9 @@ fn listen(directory: &Path, name: &str) -> String {
     format!("unix:path={}", directory.join(name).display())
 }
 
-/// What is measured: `ROOTSEAL_BIN`, else what cargo built for this benchmark.
+/// What is measured: `ROOTSEAL_BIN`, else what was built with this benchmark.
 fn programs() -> PathBuf {
-    let built = || Path::new(env!("CARGO_BIN_EXE_rootseald")).parent().unwrap().to_owned();
+    let built = || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
     std::env::var_os("ROOTSEAL_BIN").map_or_else(built, PathBuf::from)
 }
 

@@ -1,7 +1,8 @@
 //! What stands between a program and its session: the cached `rootseal credentials`, `GetCredentials` over the
 //! bus, the daemon's start, its memory and its sleep. Each beside an empty zbus program on the same connection.
 //!
-//! `make bench`, or `cargo bench --bench door` after `cargo build --release --examples` and the virtual token.
+//! `make bench`, or `cargo run --release --example bench_door` after `cargo build --release --bins --examples`
+//! and the virtual token.
 //! All of it is pinned to one core. `ROOTSEAL_BENCH_DIR` names where the audit log and the vault are; by
 //! default a memory file system, so that a disk's time to sync is not measured.
 #![expect(

@@ -80,9 +80,8 @@ impl Disk {
         self.run(move |desk| desk.store.save_state(&bytes)).await?.map_err(Error::Store)
     }
 
-    /// Opens the audit log, when there is nothing else to do: nobody waits for it, because to verify a long one
-    /// takes its time. That it cannot be opened is not fatal here: without it no secret is released, and each
-    /// refusal says why.
+    /// Opens the audit log; nobody waits for it. That it cannot be opened is not fatal here: without it no
+    /// secret is released, and each refusal says why.
     pub(super) fn open_log(&self) {
         let job: Job = Box::new(|desk| {
             let _told_with_each_refusal = desk.log();

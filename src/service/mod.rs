@@ -96,7 +96,6 @@ impl Service {
             house.distrust(&path.with_file_name("state.cbor"));
         }
         house.reload(disk.load_vault().await?);
-        disk.open_log();
         Ok(Arc::new(Self {
             keeper: Keeper::start(house),
             disk,
@@ -110,6 +109,11 @@ impl Service {
             pending: Pending::default(),
             changes: watch::Sender::new(0),
         }))
+    }
+
+    /// Opens the audit log, before somebody has to wait for it: a long one takes its time to verify.
+    pub fn open_audit_log(&self) {
+        self.disk.open_log();
     }
 
     /// Told of every change that a client could see.
