@@ -56,7 +56,7 @@ bench: system-deps
 	@scripts/cargo build --locked --package rootseal-virtual-token
 	@scripts/cargo build --locked --release --bins --examples
 	@'$(CARGO_TARGET_DIR)/release/examples/bench_door'
-	@scripts/cargo bench --locked --bench vault
+	@'$(CARGO_TARGET_DIR)/release/examples/bench_vault'
 
 release: system-deps
 	@scripts/cargo build --release --locked

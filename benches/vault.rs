@@ -1,6 +1,6 @@
 //! Unlock (without the token's own time), and save after one change, for vaults of three sizes.
 //!
-//! `cargo bench --bench vault`. Each number is the best of several runs, in milliseconds; beside it the
+//! `make bench`, or `cargo run --release --example bench_vault`. Each number is the best of several runs, in milliseconds; beside it the
 //! floor: what AES-256-GCM and SHA-256 alone take over the same bytes, or a plain write, sync and rename.
 #![expect(
     clippy::unwrap_used,
