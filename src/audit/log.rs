@@ -79,6 +79,7 @@ impl Log {
     /// # Errors
     /// [`AuditError::Io`]: then nothing that the record speaks of may happen.
     pub fn append(&mut self, entry: &Entry) -> Result<(), AuditError> {
+        self.is_in_its_place()?;
         let record = Record { seq: self.next, entry: entry.clone(), prev: self.head.clone() };
         let mut line =
             serde_json::to_vec(&record).map_err(|error| self.failed(&std::io::Error::from(error)))?;
@@ -98,6 +99,19 @@ impl Log {
         self.next = self.next.saturating_add(1);
         self.head = head;
         Ok(())
+    }
+
+    /// A log that was moved away or emptied would take records that nobody finds.
+    fn is_in_its_place(&self) -> Result<(), AuditError> {
+        let ours = rustix::fs::fstat(&self.file).map_err(|errno| self.failed(&errno.into()))?;
+        let there = rustix::fs::lstat(&self.path).map_err(|errno| self.failed(&errno.into()))?;
+        let length = u64::try_from(ours.st_size).unwrap_or(0);
+        let same = (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino);
+        if same && (length == self.length || self.torn) {
+            Ok(())
+        } else {
+            Err(AuditError::Replaced { path: self.path.clone() })
+        }
     }
 
     fn cut(&mut self) -> Result<(), AuditError> {
@@ -207,10 +221,32 @@ mod tests {
         let path = folder.0.join("audit.log");
         let mut log = Log::open(&path).unwrap();
         log.append(&entry("one")).unwrap();
-        let good = std::mem::replace(&mut log.file, File::open("/dev/null").unwrap());
+        // Open for reading alone: the write fails.
+        let good = std::mem::replace(&mut log.file, File::open(&path).unwrap());
         assert!(matches!(log.append(&entry("two")), Err(AuditError::Io { .. })));
         log.file = good;
         log.append(&entry("three")).unwrap();
         assert_eq!(Log::open(&path).unwrap().next, 3);
+    }
+
+    #[test]
+    fn a_log_that_was_moved_away_or_changed_takes_no_record_until_it_is_back() {
+        let folder = Folder::new("moved");
+        let path = folder.0.join("audit.log");
+        let mut log = Log::open(&path).unwrap();
+        log.append(&entry("one")).unwrap();
+        let away = folder.0.join("audit.log.1");
+        std::fs::rename(&path, &away).unwrap();
+        assert!(matches!(log.append(&entry("two")), Err(AuditError::Io { .. })));
+        std::fs::write(&path, b"").unwrap();
+        assert!(matches!(log.append(&entry("two")), Err(AuditError::Replaced { .. })));
+        std::fs::rename(&away, &path).unwrap();
+        log.append(&entry("two")).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, b"").unwrap();
+        assert!(matches!(log.append(&entry("three")), Err(AuditError::Replaced { .. })));
+        std::fs::write(&path, whole).unwrap();
+        log.append(&entry("three")).unwrap();
+        assert_eq!(Log::open(&path).unwrap().next, 4);
     }
 }

@@ -23,6 +23,14 @@ pub enum AuditError {
         /// The first record that does not hold, counted from 1.
         record: u64,
     },
+    /// The file at its path is not the one that the daemon writes, or not as the daemon left it.
+    #[error(
+        "the audit log {path} was moved away or changed: put it back, or restart the daemon to begin a new one"
+    )]
+    Replaced {
+        /// The log.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("the audit log {path} cannot be written ({kind})")]
     Io {

@@ -10,6 +10,7 @@ use super::{CtapError, Status};
 use crate::channel::{Channel, Patience};
 use crate::secret::Pin;
 use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 /// Tries that a token still allows.
@@ -58,7 +59,6 @@ impl<C: Channel> Client<C> {
     }
 
     /// Sends the PIN. A wrong one costs a try ([`Status::PinInvalid`]): the caller never repeats it.
-    /// The PIN must be in Unicode's form NFC, as it was when it was set.
     ///
     /// # Errors
     /// [`CtapError::NotAPin`], [`CtapError::Status`], [`CtapError::Channel`].
@@ -127,7 +127,13 @@ fn pin_hash(pin: &[u8]) -> Result<Zeroizing<[u8; 16]>, CtapError> {
     if pin.len() > 63 || text.chars().count() < 4 || text.ends_with('\0') {
         return Err(CtapError::NotAPin);
     }
-    let digest = Zeroizing::new(<[u8; 32]>::from(Sha256::digest(pin)));
+    // Section 6.5.1: in Unicode's form NFC, whatever the keyboard made of an umlaut.
+    let mut normal = Zeroizing::new(String::with_capacity(pin.len().saturating_mul(3)));
+    normal.extend(text.nfc());
+    if normal.len() > 63 {
+        return Err(CtapError::NotAPin);
+    }
+    let digest = Zeroizing::new(<[u8; 32]>::from(Sha256::digest(normal.as_bytes())));
     let mut hash = Zeroizing::new([0; 16]);
     for (to, from) in hash.iter_mut().zip(digest.iter()) {
         *to = *from;
@@ -144,6 +150,7 @@ mod tests {
         for wrong in [&b"123"[..], "äöü".as_bytes(), &[b'1'; 64], b"\xff\xfe\xfd\xfc", b"1234\0", b""] {
             assert_eq!(pin_hash(wrong), Err(CtapError::NotAPin));
         }
+        assert_eq!(pin_hash("schu\u{308}ler".as_bytes()), pin_hash("sch\u{fc}ler".as_bytes()));
         for right in [&b"1234"[..], "äöüß".as_bytes(), &[b'1'; 63]] {
             assert!(pin_hash(right).is_ok());
         }

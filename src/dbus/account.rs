@@ -5,8 +5,7 @@ use super::error::Error;
 use super::options::{Dict, Options, entry};
 use super::paths::account_path;
 use super::pipe;
-use crate::service::{AccountInfo, CodeRequest, NewTotp, SeedForm, Who};
-use crate::vault::AccountRef;
+use crate::service::{AccountInfo, AccountRef, CodeRequest, NewTotp, SeedForm, Who};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -40,7 +39,8 @@ pub(super) async fn changed(connection: &Connection, id: AccountRef) -> Result<(
 }
 
 impl Account {
-    async fn info(&self) -> fdo::Result<AccountInfo> {
+    async fn info(&self, header: Option<Header<'_>>, connection: &Connection) -> fdo::Result<AccountInfo> {
+        self.door.admit(header, connection).await?;
         self.door.service.account(self.id).await.map_err(|error| fdo::Error::Failed(error.to_string()))
     }
 }
@@ -101,46 +101,76 @@ impl Account {
         let mfa_serial = options.text("mfa_serial")?;
         let token = options.text("token")?;
         options.end()?;
+        let out = out.into();
+        pipe::check(&out)?;
         let prompter = self.door.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
         let request = CodeRequest { account: self.id, mfa_serial };
         let (code, valid_until) = while_there(&caller, self.door.service.totp_code(request, who)).await?;
-        pipe::write_code(out.into(), &code).await?;
+        pipe::write_code(out, &code).await?;
         Ok(valid_until)
     }
 
     #[zbus(property)]
-    async fn name(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.name)
+    async fn name(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.name)
     }
 
     #[zbus(property)]
-    async fn account_id(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.account_id)
+    async fn account_id(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.account_id)
     }
 
     #[zbus(property)]
-    async fn partition(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.partition)
+    async fn partition(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.partition)
     }
 
     #[zbus(property)]
-    async fn user(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.user)
+    async fn user(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.user)
     }
 
     #[zbus(property)]
-    async fn email(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.email)
+    async fn email(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.email)
     }
 
     #[zbus(property)]
-    async fn access_key_ids(&self) -> fdo::Result<Vec<String>> {
-        Ok(self.info().await?.access_keys)
+    async fn access_key_ids(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<Vec<String>> {
+        Ok(self.info(header, connection).await?.access_keys)
     }
 
     #[zbus(property)]
-    async fn mfa_serials(&self) -> fdo::Result<Vec<String>> {
-        Ok(self.info().await?.mfa)
+    async fn mfa_serials(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<Vec<String>> {
+        Ok(self.info(header, connection).await?.mfa)
     }
 }

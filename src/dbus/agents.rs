@@ -8,6 +8,7 @@ use crate::token::prompter::{Answer, Ask, Prompter, Refusal};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::task::JoinSet;
 use zbus::Connection;
 use zbus::{OwnedFd, OwnedObjectPath, Variant};
@@ -15,6 +16,9 @@ use zeroize::Zeroizing;
 
 /// The longest PIN that a token takes has 63 bytes (CTAP 2.1 section 6.5.1).
 const LONGEST_PIN: usize = 64;
+
+/// How long an agent may take for what needs no person.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// One end of a connection.
 #[derive(Clone, Debug)]
@@ -120,7 +124,7 @@ impl AgentPrompter {
         ])
     }
 
-    /// Tells everybody of this user who may see it, so that a tray need not be an agent.
+    /// Tells the caller and its user's agents, for whatever they show besides the prompt itself.
     async fn signal(&self, kind: &str, text: &str, token: &str, deadline: u64) {
         self.open.store(true, Ordering::Relaxed);
         let caller = self.caller.to_string();
@@ -169,7 +173,7 @@ impl Prompter for AgentPrompter {
             let reply = agent.call("RequestPin", &(body,)).await?;
             let pin: OwnedFd = reply.body().deserialize().map_err(|_another_type| Refusal::Refused)?;
             let pin: Zeroizing<Vec<u8>> =
-                super::pipe::read(pin.into()).await.map_err(|_unreadable| Refusal::Refused)?;
+                super::pipe::read_pin(pin.into()).await.map_err(|_unreadable| Refusal::Refused)?;
             if pin.len() > LONGEST_PIN {
                 return Err(Refusal::Refused);
             }
@@ -183,8 +187,7 @@ impl Prompter for AgentPrompter {
             if agents.is_empty() {
                 return Err(Refusal::NoSurface);
             }
-            self.signal("touch", &format!("Touch {}: {}", ask.label, ask.text), &ask.token, ask.deadline)
-                .await;
+            self.open.store(true, Ordering::Relaxed);
             let mut shown = JoinSet::new();
             for agent in agents {
                 let ask = ask.clone();
@@ -192,16 +195,15 @@ impl Prompter for AgentPrompter {
                     agent.call("RequestTouch", &(Self::dict(&ask),)).await.map(|_reply| ())
                 });
             }
-            let mut seen = Err(Refusal::NoSurface);
-            while let Some(answer) = shown.join_next().await {
-                match answer {
-                    Ok(Ok(())) => seen = Ok(()),
-                    // One no is enough, whoever else has seen it.
-                    Ok(Err(Refusal::Refused)) => return Err(Refusal::Refused),
-                    Ok(Err(Refusal::NoSurface)) | Err(_) => {}
-                }
-            }
-            seen
+            first_seen(shown).await
+        })
+    }
+
+    fn blinking(&self, ask: Ask) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let text = format!("Touch {}: {}", ask.label, ask.text);
+            self.signal("touch", &text, &ask.token, ask.deadline).await;
+            Ok(())
         })
     }
 
@@ -234,11 +236,37 @@ impl Drop for AgentPrompter {
     }
 }
 
+/// Whether the text was shown. One surface is enough: the others have a moment to refuse, and whoever sleeps
+/// through it holds nobody up.
+async fn first_seen(mut shown: JoinSet<Result<(), Refusal>>) -> Result<(), Refusal> {
+    let mut seen = Err(Refusal::NoSurface);
+    loop {
+        let next = if seen.is_ok() {
+            tokio::time::timeout(MOMENT, shown.join_next()).await.unwrap_or(None)
+        } else {
+            shown.join_next().await
+        };
+        match next {
+            Some(Ok(Ok(()))) => seen = Ok(()),
+            // One no is enough, whoever else has seen it.
+            Some(Ok(Err(Refusal::Refused))) => return Err(Refusal::Refused),
+            Some(Ok(Err(Refusal::NoSurface)) | Err(_)) => {}
+            None => return seen,
+        }
+    }
+}
+
+/// Takes the prompt off all surfaces at once; one that does not answer is left behind.
 async fn finish(agents: Vec<Agent>, audience: Vec<Peer>) {
+    let mut told = JoinSet::new();
     for agent in agents {
-        let _whoever_is_gone_shows_no_prompt = agent.call("Done", &()).await;
+        told.spawn(async move {
+            let _whoever_is_gone_shows_no_prompt = agent.call("Done", &()).await;
+        });
     }
     for peer in audience {
-        emit(&peer, "PromptDone", &()).await;
+        told.spawn(async move { emit(&peer, "PromptDone", &()).await });
     }
+    let _the_rest_is_aborted =
+        tokio::time::timeout(MOMENT, async { while told.join_next().await.is_some() {} }).await;
 }

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use zbus::Connection;
-use zbus::fdo::DBusProxy;
+use zbus::fdo::{self, DBusProxy};
 use zbus::message::Header;
 use zbus::names::BusName;
 
@@ -79,10 +79,23 @@ impl Door {
         }
         let (sender_end, presence) = watch::channel(());
         let caller = Caller::new(uid, credentials.process_id().unwrap_or(0), sender.to_string(), presence);
-        if let Ok(mut callers) = callers.lock() {
-            callers.insert(sender.to_string(), (caller.clone(), sender_end));
+        match callers.lock() {
+            // Another call of the same client may have been quicker: there is one presence for all of them.
+            Ok(mut callers) => {
+                let (caller, _) = callers.entry(sender.to_string()).or_insert((caller, sender_end));
+                Ok(caller.clone())
+            }
+            Err(_poisoned) => Err(Error::failed("the list of callers is lost")),
         }
-        Ok(caller)
+    }
+
+    /// Lets a property be read by whoever may call. No header: the daemon reads it itself, for a signal.
+    pub(super) async fn admit(&self, header: Option<Header<'_>>, connection: &Connection) -> fdo::Result<()> {
+        let Some(header) = header else { return Ok(()) };
+        let admitted = self.caller(&header, connection).await;
+        admitted
+            .map(|_caller| ())
+            .map_err(|_refused| fdo::Error::AccessDenied("this is another user's".to_owned()))
     }
 
     /// A unique name left the bus.

@@ -29,13 +29,12 @@ impl Listing {
         self.0.caller(&header, connection).await?;
         let mut objects = HashMap::new();
         for token in self.0.service.tokens().await? {
-            let path = token_path(&token.id)?;
+            let path = super::token::publish(&self.0, connection, token.clone()).await?;
             let properties = token_properties(token)?;
             objects.insert(path, Interfaces::from([(TOKEN_INTERFACE, properties)]));
         }
         for account in self.0.service.accounts().await.unwrap_or_default() {
-            account::publish(&self.0, connection, account.id).await?;
-            let path = account_path(account.id)?;
+            let path = account::publish(&self.0, connection, account.id).await?;
             objects.insert(path, Interfaces::from([(ACCOUNT_INTERFACE, account_properties(account)?)]));
         }
         Ok(objects)

@@ -183,9 +183,11 @@ impl Manager {
         };
         let token = options.text("token")?;
         options.end()?;
+        let out = out.into();
+        pipe::check(&out)?;
         match while_there(&caller, self.0.service.credentials(request, &caller)).await? {
             Answer::Ready(credentials, expiration) => {
-                pipe::write_secret(out.into(), &credentials).await?;
+                pipe::write_secret(out, &credentials).await?;
                 Ok(Dict::from([entry("expiration", expiration)?]))
             }
             Answer::Needed(operation) => {

@@ -6,10 +6,9 @@ use super::error::Error;
 use super::listing;
 use super::names::{ACCOUNT_INTERFACE, MANAGER_PATH, TOKEN_INTERFACE, VAULT_PATH};
 use super::paths::{account_path, token_path};
-use super::token::Token;
+use super::token::{self, Token};
 use super::vault::Vault;
-use crate::service::TokenInfo;
-use crate::vault::AccountRef;
+use crate::service::{AccountRef, TokenInfo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zbus::Connection;
@@ -87,7 +86,7 @@ impl Shown {
         }
         for (id, token) in &now {
             if self.tokens.get(id) != Some(token) {
-                connection.object_server().at(token_path(id)?, Token(token.clone())).await?;
+                token::publish(door, connection, token.clone()).await?;
                 listing::token_added(connection, token.clone()).await?;
             }
         }

@@ -8,13 +8,15 @@ use super::pipe;
 use crate::service;
 use crate::service::GiveUp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use zbus::message::Header;
 use zbus::{Connection, interface};
 use zbus::{OwnedFd, OwnedObjectPath};
 
+/// How long a client may take to its first step: others that ask for the same wait for it.
+const BEGIN: Duration = Duration::from_secs(10);
 /// How long a client may take from its first step to its last.
 const DEADLINE: Duration = Duration::from_mins(4);
 
@@ -24,6 +26,7 @@ pub(super) struct Operation {
     door: Arc<Door>,
     path: OwnedObjectPath,
     token: Option<String>,
+    begun: Arc<AtomicBool>,
     inner: Mutex<service::Operation>,
 }
 
@@ -38,12 +41,21 @@ pub(super) async fn publish(
     let path = OwnedObjectPath::try_from(format!("{OPERATIONS_PATH}/{number}"))
         .map_err(|_unwritable| Error::failed("the operation has no path"))?;
     let creator = operation.caller().clone();
-    let object =
-        Operation { door: Arc::clone(door), path: path.clone(), token, inner: Mutex::new(operation) };
+    let begun = Arc::new(AtomicBool::new(false));
+    let object = Operation {
+        door: Arc::clone(door),
+        path: path.clone(),
+        token,
+        begun: Arc::clone(&begun),
+        inner: Mutex::new(operation),
+    };
     connection.object_server().at(&path, object).await?;
     let (connection, at) = (connection.clone(), path.clone());
     tokio::spawn(async move {
-        let _whichever_comes_first = tokio::time::timeout(DEADLINE, creator.gone()).await;
+        let gone = tokio::time::timeout(BEGIN, creator.gone()).await.is_ok();
+        if !gone && begun.load(Ordering::Relaxed) {
+            let _whichever_comes_first = tokio::time::timeout(DEADLINE, creator.gone()).await;
+        }
         remove(&connection, &at).await;
     });
     Ok(path)
@@ -74,6 +86,7 @@ impl Operation {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<OwnedFd, Error> {
         let mut operation = self.mine(&header, connection).await?;
+        self.begun.store(true, Ordering::Relaxed);
         let caller = operation.caller().clone();
         let prompter = self.door.prompter(&caller, connection);
         let request = while_there(&caller, operation.next(&prompter, self.token.as_deref())).await;
@@ -96,10 +109,12 @@ impl Operation {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
         let mut operation = self.mine(&header, connection).await?;
+        let out = out.into();
+        pipe::check(&out)?;
         remove_later(connection, &self.path);
         let reply = pipe::read(response.into()).await?;
         let (credentials, expiration) = operation.finish(status, &reply).await?;
-        pipe::write_secret(out.into(), &credentials).await?;
+        pipe::write_secret(out, &credentials).await?;
         Ok(Dict::from([entry("expiration", expiration)?]))
     }
 

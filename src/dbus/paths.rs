@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::names::{ACCOUNTS_PATH, TOKENS_PATH};
-use crate::vault::AccountRef;
+use crate::service::AccountRef;
 use zbus::OwnedObjectPath;
 
 pub(super) fn account_path(id: AccountRef) -> Result<OwnedObjectPath, Error> {

@@ -20,6 +20,19 @@ pub(super) async fn read(from: OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
     read.map_err(|_panicked| Error::failed("reading was interrupted"))?
 }
 
+/// Reads a PIN. On a thread of its own, that no flood of other requests can keep from it: prompts come one by one.
+pub(super) async fn read_pin(from: OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
+    check(&from)?;
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("pin".into())
+        .spawn(move || {
+            let _asker_gone = answer.send(read_all(&from));
+        })
+        .map_err(|_no_thread| Error::failed("the system allows no further thread"))?;
+    answered.await.map_err(|_panicked| Error::failed("reading was interrupted"))?
+}
+
 fn read_all(from: &OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
     let now = Instant::now();
     let deadline = now.checked_add(LIMIT).unwrap_or(now);
@@ -89,11 +102,17 @@ fn write_all(to: &OwnedFd, mut bytes: &[u8], limit: Duration) -> Result<(), Erro
     Ok(())
 }
 
-/// Only pipes and memory files: of anything else a read or a write could block for ever.
+/// Whether secrets may cross here; asked before anything is spent on them.
+pub(super) fn check(fd: &OwnedFd) -> Result<(), Error> {
+    kind(fd).map(|_kind| ())
+}
+
+/// Only pipes and memory files: of anything else a read or a write could block for ever, or end on a disk.
 fn kind(fd: &OwnedFd) -> Result<FileType, Error> {
-    let kind = fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    match kind {
-        Ok(kind @ (FileType::Fifo | FileType::RegularFile)) => Ok(kind),
+    match fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Fifo) => Ok(FileType::Fifo),
+        // Files in memory alone know of seals (fcntl(2), F_GET_SEALS).
+        Ok(FileType::RegularFile) if rustix::fs::fcntl_get_seals(fd).is_ok() => Ok(FileType::RegularFile),
         _ => Err(Error::invalid("the descriptor must be a pipe or a memfd")),
     }
 }

@@ -1,39 +1,89 @@
 //! `org.rootseal.Token1`
 
+use super::door::Door;
+use super::error::Error;
+use super::paths::token_path;
 use crate::service::TokenInfo;
-use zbus::interface;
+use std::sync::Arc;
+use zbus::message::Header;
+use zbus::{Connection, OwnedObjectPath, fdo, interface};
 
-pub(super) struct Token(pub(super) TokenInfo);
+pub(super) struct Token {
+    door: Arc<Door>,
+    info: TokenInfo,
+}
+
+/// Makes the token's object on this connection, if it is not there yet.
+pub(super) async fn publish(
+    door: &Arc<Door>,
+    connection: &Connection,
+    info: TokenInfo,
+) -> Result<OwnedObjectPath, Error> {
+    let path = token_path(&info.id)?;
+    connection.object_server().at(&path, Token { door: Arc::clone(door), info }).await?;
+    Ok(path)
+}
+
+impl Token {
+    async fn info(&self, header: Option<Header<'_>>, connection: &Connection) -> fdo::Result<&TokenInfo> {
+        self.door.admit(header, connection).await?;
+        Ok(&self.info)
+    }
+}
 
 #[interface(name = "org.rootseal.Token1")]
 impl Token {
     #[zbus(property)]
-    fn kind(&self) -> &str {
-        &self.0.kind
+    async fn kind(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.kind.clone())
     }
 
     #[zbus(property)]
-    fn label(&self) -> &str {
-        &self.0.label
+    async fn label(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.label.clone())
     }
 
     #[zbus(property)]
-    fn serial(&self) -> &str {
-        &self.0.serial
+    async fn serial(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.serial.clone())
     }
 
     #[zbus(property, name = "Virtual")]
-    fn is_virtual(&self) -> bool {
-        self.0.is_virtual
+    async fn is_virtual(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<bool> {
+        Ok(self.info(header, connection).await?.is_virtual)
     }
 
     #[zbus(property)]
-    fn enrolled(&self) -> bool {
-        self.0.keyslot.is_some()
+    async fn enrolled(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<bool> {
+        Ok(self.info(header, connection).await?.keyslot.is_some())
     }
 
     #[zbus(property)]
-    fn needs_pin(&self) -> bool {
-        self.0.needs_pin
+    async fn needs_pin(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<bool> {
+        Ok(self.info(header, connection).await?.needs_pin)
     }
 }

@@ -4,7 +4,7 @@ use super::door::{Door, while_there};
 use super::error::Error;
 use super::options::{Dict, Options, entry};
 use crate::service::{KeyslotInfo, VaultInfo, VaultState, Who};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::OwnedVariant;
 use zbus::message::Header;
@@ -13,7 +13,8 @@ use zbus::{Connection, fdo, interface};
 pub(super) struct Vault(pub(super) Arc<Door>);
 
 impl Vault {
-    async fn info(&self) -> fdo::Result<VaultInfo> {
+    async fn info(&self, header: Option<Header<'_>>, connection: &Connection) -> fdo::Result<VaultInfo> {
+        self.0.admit(header, connection).await?;
         self.0.service.vault_info().await.map_err(|error| fdo::Error::Failed(error.to_string()))
     }
 }
@@ -55,8 +56,12 @@ impl Vault {
     }
 
     #[zbus(property)]
-    async fn state(&self) -> fdo::Result<&'static str> {
-        Ok(match self.info().await?.state {
+    async fn state(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<&'static str> {
+        Ok(match self.info(header, connection).await?.state {
             VaultState::Absent => "absent",
             VaultState::Locked => "locked",
             VaultState::Unlocked => "unlocked",
@@ -65,23 +70,40 @@ impl Vault {
     }
 
     #[zbus(property)]
-    async fn problem(&self) -> fdo::Result<String> {
-        Ok(self.info().await?.problem)
+    async fn problem(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        Ok(self.info(header, connection).await?.problem)
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
-    fn path(&self) -> String {
-        self.0.service.path().display().to_string()
+    async fn path(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<String> {
+        self.0.admit(header, connection).await?;
+        Ok(self.0.service.path().display().to_string())
     }
 
     #[zbus(property)]
-    async fn generation(&self) -> fdo::Result<u64> {
-        Ok(self.info().await?.generation)
+    async fn generation(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<u64> {
+        Ok(self.info(header, connection).await?.generation)
     }
 
     #[zbus(property)]
-    async fn thresholds(&self) -> fdo::Result<(u32, u32)> {
-        Ok(self.info().await?.thresholds)
+    async fn thresholds(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<(u32, u32)> {
+        Ok(self.info(header, connection).await?.thresholds)
     }
 
     #[zbus(property)]
@@ -91,10 +113,14 @@ impl Vault {
     }
 
     #[zbus(property)]
-    async fn keyslots(&self) -> fdo::Result<Vec<Dict>> {
-        let info = self.info().await?;
-        let tokens = self.0.service.tokens().await.map_err(|error| fdo::Error::Failed(error.to_string()))?;
-        let present: HashSet<_> = tokens.iter().filter_map(|token| token.keyslot).collect();
+    async fn keyslots(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<Vec<Dict>> {
+        let info = self.info(header, connection).await?;
+        // From memory: a property must not wait for a token. `Tokens` asks them.
+        let present = self.0.service.enrolled_slots();
         let dicts = info.keyslots.into_iter().map(|slot| dict(&slot, present.contains(&slot.id)));
         dicts
             .collect::<Result<_, _>>()

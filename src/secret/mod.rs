@@ -6,9 +6,11 @@
 
 mod locked;
 mod roles;
+mod stack;
 
 pub use locked::{Protection, protection};
 pub use roles::{
     Base32Seed, DataKey, GuardKey, LongTermKey, OtpCode, Pin, RecoveryCode, SessionCredentials, SigningKey,
     SlotKey, TokenSecret, TotpSeed, UnlockKey,
 };
+pub use stack::forgetting;

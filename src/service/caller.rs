@@ -53,8 +53,13 @@ fn hint(pid: u32) -> Option<String> {
 
 fn name(pid: u32) -> Option<String> {
     let executable = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    let name: String =
-        executable.file_name()?.to_string_lossy().chars().filter(|c| !c.is_control()).take(64).collect();
+    let name: String = executable
+        .file_name()?
+        .to_string_lossy()
+        .chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .take(64)
+        .collect();
     (!name.is_empty()).then_some(name)
 }
 

@@ -80,13 +80,27 @@ impl Watch {
         (jump.abs() > TOLERANCE).then(|| i64::try_from(jump).unwrap_or(i64::MAX))
     }
 
-    /// Somebody has seen the time in a prompt and agreed to it.
-    pub fn confirm(&self) {
-        if let Ok(mut offset) = self.offset.lock() {
-            *offset = self.clock.wall().saturating_sub(self.clock.boot());
+    /// How far the wall clock is ahead of the boot clock now; shown in a prompt, it can be confirmed.
+    pub fn offset(&self) -> Offset {
+        Offset(self.clock.wall().saturating_sub(self.clock.boot()))
+    }
+
+    /// Somebody has seen the time of `shown` in a prompt and agreed to it. Whether it still is the time.
+    pub fn confirm(&self, shown: Offset) -> bool {
+        let now = self.offset();
+        if now.0.saturating_sub(shown.0).abs() > TOLERANCE.saturating_mul(1_000_000_000) {
+            return false;
         }
+        if let Ok(mut offset) = self.offset.lock() {
+            *offset = now.0;
+        }
+        true
     }
 }
+
+/// Wall minus boot, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Offset(i128);
 
 fn seconds(nanoseconds: i128) -> u64 {
     u64::try_from(nanoseconds.div_euclid(1_000_000_000)).unwrap_or(0)
@@ -120,7 +134,11 @@ mod tests {
         assert_eq!(watch.jump(), Some(301));
         wall.store(990_000, Ordering::Relaxed);
         assert_eq!(watch.jump(), Some(-10_000));
-        watch.confirm();
+        let shown = watch.offset();
+        wall.store(980_000, Ordering::Relaxed);
+        assert!(!watch.confirm(shown), "another jump since the prompt was made");
+        assert_eq!(watch.jump(), Some(-20_000));
+        assert!(watch.confirm(watch.offset()));
         assert_eq!(watch.jump(), None);
     }
 }

@@ -10,14 +10,13 @@ pub(super) use pending::Pending;
 use super::Service;
 use super::accounts::no_profile;
 use super::caller::Caller;
-use super::codes::seed_of;
 use super::error::Error;
 use super::house::{House, Vault};
 use super::purpose::{Purpose, identity};
 use super::sessions::SessionKey;
 use crate::aws::{AccountId, Endpoint, Partition, Principal, Region, SessionDuration};
 use crate::secret::SessionCredentials;
-use crate::vault::{Account, ItemId, ItemKind};
+use crate::vault::{Account, AccountRef, ItemId, ItemKind, is_name};
 use std::sync::Arc;
 
 /// What a client asks for.
@@ -71,7 +70,7 @@ impl Plan {
             account_id: account.account_id.parse()?,
             duration: SessionDuration::new(seconds, principal)?,
             access_key: access_key.id,
-            seed: seed_of(index, account.id, None)?.id,
+            seed: free_seed(house, account.id)?,
             endpoint: Endpoint::choose(partition, region.as_ref(), request.endpoint.as_deref(), allowed)?,
             account,
         })
@@ -99,6 +98,15 @@ impl Plan {
     }
 }
 
+/// AWS takes a code of any of the account's devices: the one that has been left alone for longest.
+fn free_seed(house: &House, account: AccountRef) -> Result<ItemId, Error> {
+    let index = house.unlocked()?.index();
+    let seeds = index.items_of(account).filter(|item| item.kind == ItemKind::Totp).map(|item| item.id);
+    let free = seeds.min_by_key(|seed| house.machine.spent.get(seed).copied().unwrap_or(0));
+    let name = index.account(account).map_or("", |account| &account.name);
+    free.ok_or_else(|| Error::NotFound(format!("TOTP seed in {name}: `rootseal totp add` seals one")))
+}
+
 impl Service {
     /// A session of a profile: from the cache, or the operation that gets one. Waits while the same is being
     /// asked for by somebody else, whose session then serves both.
@@ -110,6 +118,7 @@ impl Service {
         request: CredentialRequest,
         caller: &Caller,
     ) -> Result<Answer, Error> {
+        self.plausible(&request)?;
         if let Some(ready) = self.cached(&request, caller).await? {
             return Ok(ready);
         }
@@ -118,12 +127,34 @@ impl Service {
             return Err(open.err().unwrap_or(Error::NoPrompt));
         }
         let turn = self.pending.turn(&request, caller);
-        let turn = turn.wait(caller).await;
+        let turn = turn.wait(caller).await?;
         // Whoever had the turn before may have left a session.
         if let Some(ready) = self.cached(&request, caller).await? {
             return Ok(ready);
         }
         Ok(Answer::Needed(Box::new(Operation::new(Arc::clone(self), request, caller.clone(), turn))))
+    }
+
+    /// Refuses what no open vault would take either: a locked one shows the request's own words in its prompt.
+    fn plausible(&self, request: &CredentialRequest) -> Result<(), Error> {
+        if !is_name(&request.profile) {
+            return Err(Error::Invalid(
+                "a profile's name has 1 to 64 characters, none of them a control character".to_owned(),
+            ));
+        }
+        let allowed = &self.settings.allowed_endpoints;
+        let choose = |partition: Partition| {
+            Endpoint::choose(
+                partition,
+                Some(&partition.default_region()),
+                request.endpoint.as_deref(),
+                allowed,
+            )
+        };
+        if Partition::ALL.into_iter().all(|partition| choose(partition).is_err()) {
+            choose(Partition::Aws)?;
+        }
+        Ok(())
     }
 
     /// From the cache. A locked vault has none; the profile's name is then checked after it is opened.

@@ -3,7 +3,7 @@
 
 use super::error::Error;
 use crate::audit::{AuditError, Entry, Log};
-use crate::store::{Keep, Store};
+use crate::store::{Keep, Store, StoreError};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use tokio::sync::oneshot;
@@ -48,6 +48,17 @@ impl Disk {
         Ok(Self(jobs))
     }
 
+    /// Runs a job on the store; what goes wrong there says in which file's place.
+    async fn store<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut dyn Store) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, Error> {
+        let job = move |desk: &mut Desk| {
+            job(&mut *desk.store).map_err(|error| Error::Store(desk.store.path().to_owned(), error))
+        };
+        self.run(job).await?
+    }
+
     async fn run<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Desk) -> R + Send + 'static,
@@ -62,22 +73,27 @@ impl Disk {
 
     /// Writes the vault; returns when it is on the disk.
     pub(super) async fn save_vault(&self, bytes: Vec<u8>, keep: Keep) -> Result<(), Error> {
-        self.run(move |desk| desk.store.save(&bytes, keep)).await?.map_err(Error::Store)
+        self.store(move |store| store.save(&bytes, keep)).await
     }
 
     /// Reads the vault again.
     pub(super) async fn load_vault(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.run(|desk| desk.store.load()).await?.map_err(Error::Store)
+        self.store(|store| store.load()).await
     }
 
     /// Reads the machine's memory.
     pub(super) async fn load_state(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.run(|desk| desk.store.load_state()).await?.map_err(Error::Store)
+        self.store(|store| store.load_state()).await
+    }
+
+    /// Reads the vault as it is on the disk, without taking it for the one that the next save replaces.
+    pub(super) async fn peek_vault(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.store(|store| store.peek()).await
     }
 
     /// Writes the machine's memory; returns when it is on the disk.
     pub(super) async fn save_state(&self, bytes: Vec<u8>) -> Result<(), Error> {
-        self.run(move |desk| desk.store.save_state(&bytes)).await?.map_err(Error::Store)
+        self.store(move |store| store.save_state(&bytes)).await
     }
 
     /// Opens the audit log; nobody waits for it. That it cannot be opened is not fatal here: without it no

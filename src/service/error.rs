@@ -79,6 +79,9 @@ pub enum Error {
     /// The wall clock cannot be right.
     #[error("the clock is {0} s behind the last code that was given out: set the clock right and try again")]
     ClockJumped(u64),
+    /// The wall clock jumped between prompt and touch.
+    #[error("the clock jumped while the prompt was shown: try again")]
+    ClockMoved,
     /// AWS said no.
     #[error("{0}")]
     AwsRefused(#[source] crate::aws::AwsError),
@@ -89,8 +92,8 @@ pub enum Error {
     #[error("the token failed: {0}")]
     Token(#[source] TokenError),
     /// The disk refused.
-    #[error("{}", in_full(.0))]
-    Store(#[source] StoreError),
+    #[error("{}: {}", .0.display(), in_full(.1))]
+    Store(std::path::PathBuf, #[source] StoreError),
     /// Nothing a user can mend.
     #[error("{0}")]
     Failed(&'static str),
@@ -120,9 +123,9 @@ impl Error {
             Self::Invalid(_) => "InvalidArgument",
             Self::AuditFailed(_) => "AuditFailed",
             Self::Busy => "Busy",
-            Self::ClockJumped(_) => "ClockJumped",
+            Self::ClockJumped(_) | Self::ClockMoved => "ClockJumped",
             Self::AwsRefused(_) => "AwsRefused",
-            Self::AwsAnswer(_) | Self::Token(_) | Self::Store(_) | Self::Failed(_) => "Failed",
+            Self::AwsAnswer(_) | Self::Token(_) | Self::Store(..) | Self::Failed(_) => "Failed",
         }
     }
 
@@ -140,6 +143,7 @@ impl Error {
                 | Self::NotAuthorized
                 | Self::WrongToken(_)
                 | Self::ClockJumped(_)
+                | Self::ClockMoved
                 | Self::AwsRefused(_)
         )
     }
@@ -189,12 +193,6 @@ impl From<TokenError> for Error {
 impl From<AuditError> for Error {
     fn from(error: AuditError) -> Self {
         Self::AuditFailed(error)
-    }
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
     }
 }
 

@@ -1,9 +1,10 @@
 //! A guarded operation, from the first look to the wiped key: one caller, one prompt, one deadline.
 
+use super::caller::Caller;
 use super::clock::Watch;
 use super::error::Error;
 use super::house::House;
-use super::locks::Asker;
+use super::locks::{Asker, Key};
 use super::machine::Machine;
 use super::purpose::Purpose;
 use super::who::Who;
@@ -65,18 +66,33 @@ impl Service {
         request: Arc<G>,
         who: Who<'_>,
     ) -> Result<Done<G>, Error> {
-        let _turn = self.turn.lock().await;
-        self.refresh().await?;
-        let plan = self.plan(&request).await;
-        let purpose = request.purpose(plan.as_ref().ok().and_then(Option::as_ref));
-        let result = match plan {
-            Ok(plan) => self.run(request, who, plan, purpose.clone()).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &result {
-            self.record_refusal(who.caller, &purpose, error).await;
-        }
+        let mut unfinished = Unfinished::new(Arc::clone(self), who.caller, request.purpose(None));
+        let result = self.attempt(&request, who, &mut unfinished).await;
+        unfinished.end(result.as_ref().err()).await;
         result
+    }
+
+    async fn attempt<G: Guarded>(
+        self: &Arc<Self>,
+        request: &Arc<G>,
+        who: Who<'_>,
+        unfinished: &mut Unfinished,
+    ) -> Result<Done<G>, Error> {
+        loop {
+            self.refresh().await?;
+            let plan = self.plan(request).await?;
+            unfinished.purpose = request.purpose(plan.as_ref());
+            let (header, _) = self.keeper.run(|house| house.header()).await?;
+            let key = self.find_key(&who, header).await?;
+            // Before the turn: whoever needs no code need not wait for this one's.
+            self.wait_for_fresh_step(seed(&**request, plan.as_ref()), who.prompter).await?;
+            let _turn = self.turn.lock().await;
+            let same = self.plan(request).await.is_ok_and(|now| now == plan);
+            let fresh = self.missing(seed(&**request, plan.as_ref())).await? == 0;
+            if same && fresh {
+                return self.run(Arc::clone(request), who, plan, key).await;
+            }
+        }
     }
 
     async fn plan<G: Guarded>(&self, request: &Arc<G>) -> Result<Option<G::Plan>, Error> {
@@ -95,27 +111,13 @@ impl Service {
         request: Arc<G>,
         who: Who<'_>,
         shown: Option<G::Plan>,
-        purpose: Purpose,
+        key: Key,
     ) -> Result<Done<G>, Error> {
-        if !who.prompter.available() {
-            return Err(Error::NoPrompt);
-        }
-        let seed = match &shown {
-            Some(plan) => request.seed(plan).map(Some),
-            None => Some(None),
-        };
-        if let Some(seed) = seed {
-            self.wait_for_fresh_step(seed, who.prompter).await?;
-        }
-        let (header, _) = self.keeper.run(|house| house.header()).await?;
-        let keys = self
-            .open_locks(
-                &Asker { who, purpose: &purpose },
-                header,
-                Wanted { unlock: shown.is_none(), guard: true },
-            )
-            .await?;
+        let purpose = request.purpose(shown.as_ref());
+        let wanted = Wanted { unlock: shown.is_none(), guard: true };
+        let keys = self.open_locks(&Asker { who, purpose: &purpose }, key, wanted).await?;
         let saving = if G::SAVES { Some(Arc::clone(&self.saving).lock_owned().await) } else { None };
+        let opened = keys.unlock.is_some();
         if let Some(key) = keys.unlock {
             let unlock = Purpose::new("unlock", "unlock the vault");
             self.record(who.caller, &unlock, Some(&keys.token)).await?;
@@ -124,11 +126,12 @@ impl Service {
         }
         let key = keys.guard.ok_or(Error::Failed("the token gave no guard key"))?;
         let clock = Arc::clone(&self.clock);
+        let act = Arc::clone(&request);
         let path = self.path.clone();
         let (plan, yielded) = self
             .keeper
             .run(move |house| {
-                let plan = request.plan(house)?;
+                let plan = act.plan(house)?;
                 if shown.is_some_and(|shown| shown != plan) {
                     return Err(Error::Failed(
                         "the vault changed while the prompt was shown: nothing was done",
@@ -138,48 +141,114 @@ impl Service {
                 let result = house.unlocked_mut().and_then(|vault| {
                     let guard = vault.guard(key).map_err(|error| vault_error(&error, &path))?;
                     machine.seen = Some(guard.seen());
-                    request.act(
-                        &plan,
-                        guard,
-                        &mut Tools { clock: &clock, machine: &mut machine, path: &path },
-                    )
+                    act.act(&plan, guard, &mut Tools { clock: &clock, machine: &mut machine, path: &path })
                 });
+                if let Ok(vault) = house.unlocked() {
+                    // Seeds that are no more need no memory, once their last code is no code any more.
+                    let now = clock.now();
+                    machine.spent.retain(|item, until| *until > now || vault.index().item(*item).is_some());
+                }
                 house.machine = machine;
                 result.map(|yielded| (plan, yielded))
             })
             .await?;
         // Whatever was spent or seen must be on the disk before anything goes out.
-        self.remember().await?;
+        if let Err(error) = self.remember().await {
+            if opened {
+                self.lock().await?;
+            }
+            return Err(error);
+        }
+        // The record names what was opened, also where the prompt could not know it yet.
+        let purpose = request.purpose(Some(&plan));
         Ok(Done { plan, yielded, purpose, token: keys.token, saving })
     }
 
     /// Waits until no code of the current step has been given out, before anything blinks.
-    async fn wait_for_fresh_step(&self, seed: Option<ItemId>, prompter: &dyn Prompter) -> Result<(), Error> {
+    async fn wait_for_fresh_step(&self, seed: Seed, prompter: &dyn Prompter) -> Result<(), Error> {
+        let mut told = false;
+        loop {
+            let missing = self.missing(seed).await?;
+            if missing == 0 {
+                return Ok(());
+            }
+            let seconds = missing.div_ceil(1000);
+            if seconds > LONGEST_WAIT {
+                return Err(Error::ClockJumped(seconds));
+            }
+            if !told {
+                told = true;
+                let text = format!(
+                    "Waiting {seconds} s for the next code: the current one has been given out already"
+                );
+                prompter.waiting(text, self.clock.now().saturating_add(seconds)).await.unwrap_or(());
+            }
+            // In short steps: the wall clock may be set while this waits, and the timer would not notice.
+            tokio::time::sleep(Duration::from_millis(missing.min(1000))).await;
+        }
+    }
+
+    /// Milliseconds until a code may be given out.
+    async fn missing(&self, seed: Seed) -> Result<u64, Error> {
         let until = self
             .keeper
             .ask(move |house| match seed {
-                Some(seed) => house.machine.spent.get(&seed).copied(),
-                None => house.machine.spent.values().max().copied(),
+                Seed::One(seed) => house.machine.spent.get(&seed).copied(),
+                Seed::Any => house.machine.spent.values().max().copied(),
+                Seed::None => None,
             })
-            .await?
-            .unwrap_or(0);
-        let missing = until.saturating_sub(self.clock.now());
-        if missing > LONGEST_WAIT {
-            return Err(Error::ClockJumped(missing));
+            .await?;
+        Ok(until.unwrap_or(0).saturating_mul(1000).saturating_sub(self.clock.now_millis()))
+    }
+}
+
+/// Which seed a fresh code is needed of.
+#[derive(Clone, Copy)]
+enum Seed {
+    None,
+    One(ItemId),
+    /// The vault is locked: any may be the one.
+    Any,
+}
+
+fn seed<G: Guarded>(request: &G, plan: Option<&G::Plan>) -> Seed {
+    match plan.map(|plan| request.seed(plan)) {
+        None => Seed::Any,
+        Some(None) => Seed::None,
+        Some(Some(seed)) => Seed::One(seed),
+    }
+}
+
+/// Sees to it that an operation whose caller vanished leaves its record, too.
+struct Unfinished {
+    service: Arc<Service>,
+    caller: Caller,
+    purpose: Purpose,
+    ended: bool,
+}
+
+impl Unfinished {
+    fn new(service: Arc<Service>, caller: &Caller, purpose: Purpose) -> Self {
+        Self { service, caller: caller.clone(), purpose, ended: false }
+    }
+
+    async fn end(&mut self, error: Option<&Error>) {
+        self.ended = true;
+        if let Some(error) = error {
+            self.service.record_refusal(&self.caller, &self.purpose, error).await;
         }
-        if missing == 0 {
-            return Ok(());
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
         }
-        let text =
-            format!("Waiting {missing} s for the next code: the current one has been given out already");
-        prompter.waiting(text, until).await.unwrap_or(());
-        loop {
-            let left = until.saturating_mul(1000).saturating_sub(self.clock.now_millis());
-            if left == 0 {
-                return Ok(());
-            }
-            // In short steps: the wall clock may be set while this waits, and the timer would not notice.
-            tokio::time::sleep(Duration::from_millis(left.min(1000))).await;
+        let (service, caller, purpose) =
+            (Arc::clone(&self.service), self.caller.clone(), self.purpose.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { service.record_refusal(&caller, &purpose, &Error::Cancelled).await });
         }
     }
 }

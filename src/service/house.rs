@@ -45,10 +45,18 @@ impl House {
             return;
         }
         self.vault = match bytes.map(|bytes| self.read(bytes)) {
+            None if self.machine.seen.is_some() => Vault::Damaged(Problem::gone(&self.path)),
             None => Vault::Absent,
             Some(Ok(vault)) => Vault::Locked(vault),
             Some(Err(error)) => Vault::Damaged(Problem::new(&error, &self.path)),
         };
+    }
+
+    /// What is in the vault's place cannot be read at all.
+    pub(super) fn refuse(&mut self, error: &Error) {
+        if !matches!(self.vault, Vault::Unlocked(_)) {
+            self.vault = Vault::Damaged(Problem::unreadable(error));
+        }
     }
 
     fn read(&self, bytes: Vec<u8>) -> Result<LockedVault, VaultError> {

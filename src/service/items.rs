@@ -12,6 +12,7 @@ use crate::otp::{self, Enrolment};
 use crate::secret::{LongTermKey, TotpSeed};
 use crate::vault::{Account, AccountRef, Class, Guard, Index, ItemId, ItemKind, NewItem, Payload, Staged};
 use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
 
 /// How a seed is handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +172,9 @@ impl Guarded for Import {
 
     fn act(&self, plan: &ImportPlan, guard: Guard<'_>, tools: &mut Tools<'_>) -> Result<Staged, Error> {
         let secret = self.secret.lock().ok().and_then(|mut secret| secret.take());
+        if let Some(TakeIn::Totp { seed, .. }) = &secret {
+            only_once(seed, &guard, tools)?;
+        }
         let account_id = plan.account.account_id.clone();
         let partition = plan.account.partition.clone();
         let user = plan.account.user.clone();
@@ -195,12 +199,33 @@ impl Guarded for Import {
             replaces: None,
             created: tools.clock.now(),
         };
+        // A seed that was removed a moment ago may be this one: its last code stays spent.
+        let index = guard.vault().index();
+        let orphans = tools.machine.spent.iter().filter(|(item, _)| index.item(**item).is_none());
+        let spent = orphans.map(|(_, until)| *until).max().filter(|until| *until > tools.clock.now());
         let mut draft = guard.edit();
-        draft
-            .put(new, &payload)
-            .and_then(|_item| draft.seal())
-            .map_err(|error| vault_error(&error, tools.path))
+        let staged = draft.put(new, &payload).and_then(|item| Ok((item, draft.seal()?)));
+        let (item, staged) = staged.map_err(|error| vault_error(&error, tools.path))?;
+        if let (Some(until), ItemKind::Totp) = (spent, payload.kind()) {
+            tools.machine.spent.insert(item, until);
+        }
+        Ok(staged)
     }
+}
+
+/// Codes are counted as spent for each item: a seed that stood in two would give each code twice.
+fn only_once(seed: &TotpSeed, guard: &Guard<'_>, tools: &Tools<'_>) -> Result<(), Error> {
+    let index = guard.vault().index();
+    for item in index.items().iter().filter(|item| item.kind == ItemKind::Totp) {
+        let payload = guard.secret(item.id).map_err(|error| vault_error(&error, tools.path))?;
+        if let Payload::Totp { seed: other, .. } = &payload
+            && seed.with(|seed| other.with(|other| bool::from(seed.ct_eq(other))))
+        {
+            let name = index.account(item.account).map_or("", |account| &account.name);
+            return Err(Error::Exists(format!("this TOTP seed, in {name}")));
+        }
+    }
+    Ok(())
 }
 
 fn by_id(index: &Index, id: AccountRef) -> Result<&Account, Error> {

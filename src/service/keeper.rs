@@ -3,6 +3,7 @@
 
 use super::error::Error;
 use super::house::House;
+use crate::secret::forgetting;
 use tokio::sync::{mpsc, oneshot};
 
 type Work = Box<dyn FnOnce(&mut House) + Send>;
@@ -17,7 +18,7 @@ impl Keeper {
         let (sender, mut received) = mpsc::unbounded_channel::<Work>();
         tokio::spawn(async move {
             while let Some(work) = received.recv().await {
-                work(&mut house);
+                forgetting(|| work(&mut house));
             }
         });
         Self(sender)

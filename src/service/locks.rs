@@ -4,10 +4,11 @@ use super::error::{Error, Tries};
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, problem::vault_error};
-use crate::secret::{GuardKey, Pin, UnlockKey};
+use crate::channel::Patience;
+use crate::secret::{GuardKey, Pin, UnlockKey, forgetting};
 use crate::token::prompter::{Ask, Refusal};
-use crate::token::registry::Present;
-use crate::token::{Derived, PinPurpose, TokenError, Wanted, binding_needs_pin};
+use crate::token::registry::{Patient, Present};
+use crate::token::{Derived, PinPurpose, Token, TokenError, Wanted, binding_needs_pin};
 use crate::vault::{Header, Keyslot, SlotId};
 use std::time::Duration;
 
@@ -29,6 +30,13 @@ pub(super) struct Asker<'a> {
     pub(super) purpose: &'a Purpose,
 }
 
+/// A connected token, its keyslot, and the header that this was found in.
+pub(super) struct Key {
+    token: Present,
+    slot: SlotId,
+    header: Header,
+}
+
 /// A connected token and the keyslot that is its own.
 struct Match {
     token: Present,
@@ -36,25 +44,35 @@ struct Match {
 }
 
 impl Service {
+    /// The token that opens this vault, if there is one and somebody would see its prompt.
+    pub(super) async fn find_key(&self, who: &Who<'_>, header: Header) -> Result<Key, Error> {
+        if !who.prompter.available() {
+            return Err(Error::NoPrompt);
+        }
+        let Match { token, slot } = self.find_token(who.token, &header).await?;
+        Ok(Key { token, slot, header })
+    }
+
     /// Opens the locks that are wanted with one PIN and one touch. One prompt at a time: the caller holds the turn.
     pub(super) async fn open_locks(
         &self,
         asker: &Asker<'_>,
-        header: Header,
+        key: Key,
         wanted: Wanted,
     ) -> Result<Keys, Error> {
-        if !asker.who.prompter.available() {
-            return Err(Error::NoPrompt);
-        }
-        let Match { token, slot } = self.find_token(asker.who.token, &header).await?;
+        let Key { token, slot, header } = key;
         let slot = header.keyslot(slot).ok_or(Error::Failed("the keyslot is gone"))?;
         let label = format!("{} ({})", slot.label(), name(&token));
+        let held = token.worker.hold();
         let result = self.ask_token(asker, &token, &label, slot, wanted).await;
-        release(&token).await;
+        drop(held);
         asker.who.prompter.done().await.unwrap_or(());
         let derived = result?;
-        let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
-        let guard = derived.guard.map(|secret| slot.guard_key(&header, &secret)).transpose();
+        let (unlock, guard) = forgetting(|| {
+            let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
+            let guard = derived.guard.map(|secret| slot.guard_key(&header, &secret)).transpose();
+            (unlock, guard)
+        });
         Ok(Keys {
             unlock: unlock.map_err(|error| vault_error(&error, self.path()))?,
             guard: guard.map_err(|error| vault_error(&error, self.path()))?,
@@ -75,13 +93,12 @@ impl Service {
         } else {
             None
         };
-        self.announce_touch(asker, token, label).await?;
         let binding = slot.binding().to_vec();
-        let derived = token
-            .worker
-            .run(PATIENCE, move |token, patience| token.derive(&binding, wanted, patience))
+        let derived = self
+            .touch(asker, token, label, move |token, patience, blinks| {
+                token.derive(&binding, wanted, patience, blinks)
+            })
             .await?;
-        self.clock.confirm();
         Ok(derived)
     }
 
@@ -117,18 +134,37 @@ impl Service {
         }
     }
 
-    pub(super) async fn announce_touch(
+    /// Says why, then has `job` done, which asks for a touch.
+    pub(super) async fn touch<R: Send + 'static>(
         &self,
         asker: &Asker<'_>,
         token: &Present,
         label: &str,
-    ) -> Result<(), Error> {
+        job: impl FnOnce(&mut dyn Token, &Patience, &mut dyn FnMut()) -> Result<R, TokenError> + Send + 'static,
+    ) -> Result<R, Error> {
+        let shown = self.clock.offset();
         let ask = self.ask(asker, token, label);
-        match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Refusal::Refused)) => Err(Error::Cancelled),
-            Ok(Err(Refusal::NoSurface)) => Err(Error::NoPrompt),
-            Err(_elapsed) => Err(Error::TimedOut),
+        match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask.clone())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(Refusal::Refused)) => return Err(Error::Cancelled),
+            Ok(Err(Refusal::NoSurface)) => return Err(Error::NoPrompt),
+            Err(_elapsed) => return Err(Error::TimedOut),
+        }
+        let (blinks, mut blinking) = tokio::sync::mpsc::unbounded_channel();
+        let mut work = std::pin::pin!(token.worker.run(PATIENCE, move |token, patience| {
+            job(token, patience, &mut || {
+                let _nobody_listens_any_more = blinks.send(());
+            })
+        }));
+        loop {
+            tokio::select! {
+                result = &mut work => {
+                    let result = result?;
+                    // The touch vouches for the time that the text was made at, and for no other.
+                    return if self.clock.confirm(shown) { Ok(result) } else { Err(Error::ClockMoved) };
+                }
+                Some(()) = blinking.recv() => asker.who.prompter.blinking(ask.clone()).await.unwrap_or(()),
+            }
         }
     }
 
@@ -190,7 +226,7 @@ impl Service {
 
     /// All tokens that answer, or the one that was named.
     pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Vec<Present>, Error> {
-        let (mut present, silent) = self.look_for_tokens()?.present().await;
+        let (mut present, silent) = self.look_for_tokens()?.present(Patient::Yes).await;
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
             if present.is_empty() {
@@ -225,16 +261,6 @@ async fn verify(
         Ok((pin, verified))
     });
     Ok(job.await?)
-}
-
-pub(super) async fn release(token: &Present) {
-    let _gone_is_released_too = token
-        .worker
-        .run(QUESTION, |token, _| {
-            token.release();
-            Ok(())
-        })
-        .await;
 }
 
 /// What people call a connected token.

@@ -23,6 +23,7 @@ mod status;
 mod vaults;
 mod who;
 
+pub use crate::vault::AccountRef;
 pub use accounts::{AccountInfo, NewAccount, NewProfile, ProfileInfo};
 pub use codes::CodeRequest;
 pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};
@@ -88,14 +89,19 @@ impl Service {
         clock: Box<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
         let disk = Disk::start(store, audit_log)?;
-        let state = disk.load_state().await?;
-        let machine = state.as_deref().map_or_else(|| Some(Machine::default()), Machine::decode);
+        let machine = match disk.load_state().await {
+            Ok(state) => state.as_deref().map_or_else(|| Some(Machine::default()), Machine::decode),
+            Err(_unreadable) => None,
+        };
         let state_problem = machine.is_none();
         let mut house = House::new(path.clone(), machine.unwrap_or_default());
         if state_problem {
             house.distrust(&path.with_file_name("state.cbor"));
         }
-        house.reload(disk.load_vault().await?);
+        match disk.load_vault().await {
+            Ok(bytes) => house.reload(bytes),
+            Err(error) => house.refuse(&error),
+        }
         Ok(Arc::new(Self {
             keeper: Keeper::start(house),
             disk,
@@ -141,8 +147,15 @@ impl Service {
         if self.keeper.ask(|house| house.unlocked().is_ok()).await? {
             return Ok(());
         }
-        let bytes = self.disk.load_vault().await?;
-        self.keeper.ask(move |house| house.reload(bytes)).await
+        // Not while something is saved: what was read before would look older than what is there after.
+        let _quiet = self.saving.lock().await;
+        let bytes = self.disk.load_vault().await;
+        self.keeper
+            .ask(move |house| match bytes {
+                Ok(bytes) => house.reload(bytes),
+                Err(error) => house.refuse(&error),
+            })
+            .await
     }
 
     /// Brings a staged change to the disk and then into effect, whether or not whoever asked for it is still
@@ -156,14 +169,17 @@ impl Service {
         let saved = tokio::spawn(async move {
             let keep = if staged.rekeyed() { Keep::Nothing } else { Keep::Previous };
             if let Err(error) = service.disk.save_vault(staged.bytes().to_vec(), keep).await {
-                if matches!(error, Error::Store(StoreError::InDoubt(_) | StoreError::Changed)) {
+                if matches!(error, Error::Store(_, StoreError::InDoubt(_) | StoreError::Changed)) {
                     // What is open is not what is on the disk: only a new unlock can tell.
                     service.lock().await?;
                 }
                 return Err(error);
             }
             service.keeper.run(move |house| house.accept(staged)).await?;
-            service.remember().await?;
+            if let Err(error) = service.remember().await {
+                // The change is on the disk; the next save remembers it.
+                tracing::warn!(%error, "the state of the vault was not written down");
+            }
             drop(turn);
             service.changed();
             Ok(())

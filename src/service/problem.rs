@@ -44,6 +44,24 @@ impl Problem {
         }
     }
 
+    /// A vault that was there before.
+    pub(super) fn gone(path: &Path) -> Self {
+        let state = path.with_file_name("state.cbor");
+        Self {
+            kind: Kind::Damaged,
+            text: format!(
+                "{} is gone (put it back; to begin anew, remove {}, too)",
+                path.display(),
+                state.display()
+            ),
+        }
+    }
+
+    /// A file that cannot even be opened.
+    pub(super) fn unreadable(error: &Error) -> Self {
+        Self { kind: Kind::Damaged, text: error.to_string() }
+    }
+
     /// A file beside the vault that cannot be read.
     pub(super) fn of_file(path: &Path) -> Self {
         Self { kind: Kind::Damaged, text: format!("{} is damaged", path.display()) }

@@ -3,7 +3,9 @@
 use super::Service;
 use super::error::Error;
 use super::house::Vault;
+use crate::token::registry::Patient;
 use crate::vault::{Lock, SlotId};
+use std::collections::HashSet;
 
 /// The vault's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,13 +112,21 @@ impl Service {
             .await
     }
 
+    /// The keyslots whose tokens were there when they were last asked for.
+    pub fn enrolled_slots(&self) -> HashSet<SlotId> {
+        self.enrolled.lock().map(|enrolled| enrolled.values().copied().collect()).unwrap_or_default()
+    }
+
     /// The connected tokens. A token that is being used right now is asked when it is free.
     ///
     /// # Errors
     /// The daemon is stopping.
     pub async fn tokens(&self) -> Result<Vec<TokenInfo>, Error> {
-        let (present, _silent) = self.look_for_tokens()?.present().await;
+        let (present, _silent) = self.look_for_tokens()?.present(Patient::No).await;
         let header = self.keeper.ask(|house| house.header().ok().map(|(header, _)| header)).await?;
+        if let Ok(mut enrolled) = self.enrolled.lock() {
+            enrolled.retain(|id, _| present.iter().any(|token| token.id == *id));
+        }
         let mut tokens = Vec::with_capacity(present.len());
         for token in present {
             let keyslot = match &header {

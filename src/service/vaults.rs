@@ -2,10 +2,11 @@
 
 use super::error::Error;
 use super::house::Vault;
-use super::locks::{Asker, PATIENCE, list, name, release};
+use super::locks::{Asker, PATIENCE, list, name};
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, vault_error};
+use crate::secret::forgetting;
 use crate::store::Keep;
 use crate::token::registry::Present;
 use crate::token::{Derived, PinPurpose, Wanted};
@@ -72,8 +73,9 @@ impl Service {
         }
         let token = present.pop().ok_or(Error::NoToken)?;
         let asker = Asker { who, purpose };
+        let held = token.worker.hold();
         let enrolled = self.enrol(&asker, &token).await;
-        release(&token).await;
+        drop(held);
         who.prompter.done().await.unwrap_or(());
         let (binding, derived) = enrolled?;
 
@@ -88,8 +90,8 @@ impl Service {
             unlock,
             guard: derived.guard,
         };
-        let vault =
-            NewVault::create(slot, Thresholds::ONE).map_err(|error| vault_error(&error, &self.path))?;
+        let vault = forgetting(|| NewVault::create(slot, Thresholds::ONE))
+            .map_err(|error| vault_error(&error, &self.path))?;
         self.record(who.caller, purpose, Some(&name(&token))).await?;
         let bytes = vault.bytes().to_vec();
         let service = Arc::clone(self);
@@ -120,19 +122,24 @@ impl Service {
         } else {
             None
         };
-        self.announce_touch(asker, token, &format!("{label} (1 of 2)")).await?;
-        let binding = token.worker.run(PATIENCE, |token, patience| token.create(patience)).await?;
+        let first = format!("{label} (1 of 2)");
+        let binding = self
+            .touch(asker, token, &first, |token, patience, blinks| token.create(patience, blinks))
+            .await?;
         if let Some(pin) = pin {
             token
                 .worker
                 .run(PATIENCE, move |token, patience| token.verify_pin(&pin, PinPurpose::Derive, patience))
                 .await?;
         }
-        self.announce_touch(asker, token, &format!("{label} (2 of 2)")).await?;
+        let second = format!("{label} (2 of 2)");
         let both = Wanted { unlock: true, guard: true };
         let made = binding.clone();
-        let derived =
-            token.worker.run(PATIENCE, move |token, patience| token.derive(&made, both, patience)).await?;
+        let derived = self
+            .touch(asker, token, &second, move |token, patience, blinks| {
+                token.derive(&made, both, patience, blinks)
+            })
+            .await?;
         Ok((binding, derived))
     }
 
@@ -157,12 +164,18 @@ impl Service {
             return Ok(());
         }
         let asker = Asker { who, purpose };
-        let keys = self.open_locks(&asker, header, Wanted { unlock: true, guard: false }).await?;
+        let key = self.find_key(&who, header).await?;
+        let keys = self.open_locks(&asker, key, Wanted { unlock: true, guard: false }).await?;
         let key = keys.unlock.ok_or(Error::Failed("the token gave no unlock key"))?;
         self.record(who.caller, purpose, Some(&keys.token)).await?;
         self.keeper.run(move |house| house.unlock(key)).await?;
         self.changed();
-        self.remember().await
+        let remembered = self.remember().await;
+        if remembered.is_err() {
+            // What failed did not happen.
+            self.lock().await?;
+        }
+        remembered
     }
 
     /// Wipes keys, index and sessions, at once, whatever else is going on.
@@ -181,7 +194,7 @@ impl Service {
     /// # Errors
     /// [`Error::Damaged`] and its like; [`Error::Locked`].
     pub async fn check(&self) -> Result<(u64, u64), Error> {
-        let bytes = self.disk.load_vault().await?.ok_or(Error::NoVault)?;
+        let bytes = self.disk.peek_vault().await?.ok_or(Error::NoVault)?;
         let path = self.path.clone();
         self.keeper
             .run(move |house| {

@@ -21,7 +21,7 @@ const STATE_NEW: &str = "state.cbor.new";
 const LOCK: &str = "lock";
 
 const LARGEST_VAULT: u64 = 1 << 30;
-const LARGEST_STATE: u64 = 1 << 16;
+const LARGEST_STATE: u64 = 1 << 26;
 
 /// A [`Store`] in a directory that it has to itself while it lives.
 pub struct FileStore {
@@ -156,6 +156,10 @@ impl Store for FileStore {
         let found = self.read(VAULT, LARGEST_VAULT)?;
         self.last = found.as_ref().map(|(_, identity)| *identity);
         Ok(found.map(|(bytes, _)| bytes))
+    }
+
+    fn peek(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.read(VAULT, LARGEST_VAULT)?.map(|(bytes, _)| bytes))
     }
 
     fn save(&mut self, bytes: &[u8], keep: Keep) -> Result<(), StoreError> {

@@ -19,6 +19,12 @@ pub trait Store: Send {
     /// [`StoreError::Io`], [`StoreError::TooLarge`], [`StoreError::NotAFile`].
     fn load(&mut self) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// The vault as it is now, without becoming what [`Store::save`] replaces.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    fn peek(&self) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// Replaces the vault, all or nothing: after an error other than [`StoreError::InDoubt`] the old one
     /// is there, whole.
     ///

@@ -3,7 +3,7 @@
 use super::{Derived, PinPurpose, Token, TokenError, Traits, Wanted};
 use crate::channel::{Channel, Patience};
 use crate::crypto::random;
-use crate::ctap::{Client, HmacRequest, NewCredential, Permission, PinUvToken, Probe, Wait};
+use crate::ctap::{Client, HmacRequest, KeepAlive, NewCredential, Permission, PinUvToken, Probe, Wait};
 use crate::secret::Pin;
 use crate::transport::hidraw::HidrawChannel;
 use crate::transport::socket::SocketChannel;
@@ -95,7 +95,7 @@ impl Token for FidoToken {
         Ok(())
     }
 
-    fn create(&mut self, patience: &Patience) -> Result<Vec<u8>, TokenError> {
+    fn create(&mut self, patience: &Patience, blinks: &mut dyn FnMut()) -> Result<Vec<u8>, TokenError> {
         let user_id = public_random()?;
         let client_data_hash = public_random()?;
         let new = NewCredential {
@@ -107,8 +107,11 @@ impl Token for FidoToken {
             exclude: &[],
         };
         let (made, user_verified) = self.command(patience, |client, proof| {
-            let made =
-                client.make_credential(&new, proof, &mut Wait { patience, on_keepalive: &mut |_| {} })?;
+            let made = client.make_credential(
+                &new,
+                proof,
+                &mut Wait { patience, on_keepalive: &mut |state| when_needed(state, blinks) },
+            )?;
             Ok((made, proof.is_some()))
         })?;
         // Each proof is good for one command.
@@ -117,7 +120,13 @@ impl Token for FidoToken {
         Ok(Binding { credential_id: made.id, salts, user_verified, aaguid: made.aaguid }.encode())
     }
 
-    fn derive(&mut self, binding: &[u8], wanted: Wanted, patience: &Patience) -> Result<Derived, TokenError> {
+    fn derive(
+        &mut self,
+        binding: &[u8],
+        wanted: Wanted,
+        patience: &Patience,
+        blinks: &mut dyn FnMut(),
+    ) -> Result<Derived, TokenError> {
         let binding = Binding::decode(binding)?;
         let [unlock, guard] = &binding.salts;
         let (salt, second_salt) = match (wanted.unlock, wanted.guard) {
@@ -138,7 +147,11 @@ impl Token for FidoToken {
             // The secret is another one with the PIN verified: ask as it was enrolled.
             let proof =
                 if binding.user_verified { Some(proof.ok_or(TokenError::PinRequired)?) } else { None };
-            Ok(client.hmac_secret(&request, proof, &mut Wait { patience, on_keepalive: &mut |_| {} })?)
+            Ok(client.hmac_secret(
+                &request,
+                proof,
+                &mut Wait { patience, on_keepalive: &mut |state| when_needed(state, blinks) },
+            )?)
         });
         self.proof = None;
         let output = output?;
@@ -151,6 +164,14 @@ impl Token for FidoToken {
     fn release(&mut self) {
         self.proof = None;
         self.client = None;
+    }
+}
+
+/// CTAP 2.1 section 11.2.9.1.5: `STATUS_UPNEEDED` is the one moment at which the token waits for its user.
+fn when_needed(state: KeepAlive, blinks: &mut dyn FnMut()) {
+    match state {
+        KeepAlive::TouchNeeded => blinks(),
+        KeepAlive::Processing => {}
     }
 }
 

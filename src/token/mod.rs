@@ -73,17 +73,23 @@ pub trait Token: Send {
     fn verify_pin(&mut self, pin: &Pin, purpose: PinPurpose, patience: &Patience) -> Result<(), TokenError>;
 
     /// Makes a key for a new keyslot and returns its binding: all that is needed to find and ask this token
-    /// again. Asks for a touch.
+    /// again. Asks for a touch; `blinks` is called when the token says that it waits for one.
     ///
     /// # Errors
     /// As [`Self::verify_pin`].
-    fn create(&mut self, patience: &Patience) -> Result<Vec<u8>, TokenError>;
+    fn create(&mut self, patience: &Patience, blinks: &mut dyn FnMut()) -> Result<Vec<u8>, TokenError>;
 
-    /// Derives the secrets of a keyslot. Asks for a touch.
+    /// Derives the secrets of a keyslot. Asks for a touch, as [`Self::create`] does.
     ///
     /// # Errors
     /// [`TokenError::NotEnrolled`] when the binding is not this token's, and as [`Self::verify_pin`].
-    fn derive(&mut self, binding: &[u8], wanted: Wanted, patience: &Patience) -> Result<Derived, TokenError>;
+    fn derive(
+        &mut self,
+        binding: &[u8],
+        wanted: Wanted,
+        patience: &Patience,
+        blinks: &mut dyn FnMut(),
+    ) -> Result<Derived, TokenError>;
 
     /// Forgets a verified PIN and lets go of the device, for other programs.
     fn release(&mut self);

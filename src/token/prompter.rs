@@ -37,8 +37,12 @@ pub trait Prompter: Send + Sync {
     /// Asks for a PIN. `tries` are left; `failed`: the PIN given before was wrong.
     fn pin(&self, ask: Ask, tries: u32, failed: bool) -> Answer<'_, Pin>;
 
-    /// Announces that the token will ask for a touch; answered when the text has been shown.
+    /// Announces that the token will ask for a touch; answered when the text has been shown. It comes before the
+    /// token is asked, so that nobody's finger can be faster than the reason.
     fn touch(&self, ask: Ask) -> Answer<'_, ()>;
+
+    /// The token waits for the touch now.
+    fn blinking(&self, ask: Ask) -> Answer<'_, ()>;
 
     /// Says what the caller is waiting for that no token and no person can hasten.
     fn waiting(&self, text: String, until: u64) -> Answer<'_, ()>;

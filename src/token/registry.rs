@@ -9,10 +9,12 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a token may take to say hello before it counts as not there.
 const HELLO: Duration = Duration::from_secs(3);
+/// For how long one that did not answer is left alone, so that not everybody waits for it.
+const HUNG: Duration = Duration::from_secs(10);
 
 /// Where a token hangs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +49,29 @@ struct Known {
     worker: Worker,
     /// What it said last, for while it is busy with somebody.
     last: Arc<Mutex<Option<Traits>>>,
+    /// Until when it counts as not there, because it did not answer in time.
+    silent: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Known {
+    /// Whether asking it now would only mean waiting.
+    fn is_hopeless(&self, patience: Patient) -> bool {
+        self.worker.is_busy() || (patience == Patient::No && self.hung())
+    }
+
+    fn hung(&self) -> bool {
+        self.silent.lock().is_ok_and(|silent| silent.is_some_and(|until| Instant::now() < until))
+    }
+
+    fn remember(&self, answer: &Result<Traits, TokenError>) {
+        if let Ok(mut last) = self.last.lock() {
+            *last = answer.as_ref().ok().cloned();
+        }
+        if let Ok(mut silent) = self.silent.lock() {
+            let hung = matches!(answer, Err(TokenError::TimedOut));
+            *silent = if hung { Instant::now().checked_add(HUNG) } else { None };
+        }
+    }
 }
 
 /// All tokens of this machine, and the virtual ones that the configuration names.
@@ -77,11 +102,23 @@ impl Registry {
             if !self.known.contains_key(&place)
                 && let Ok(worker) = Worker::start(open(&place))
             {
-                self.known.insert(place, Known { product, serial, worker, last: Arc::default() });
+                self.known.insert(
+                    place,
+                    Known { product, serial, worker, last: Arc::default(), silent: Arc::default() },
+                );
             }
         }
         Look(self.known.clone())
     }
+}
+
+/// Whether to ask also those that did not answer a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patient {
+    /// A token is needed: one that hung may be well again.
+    Yes,
+    /// It is for a list: nobody should wait for one that hangs.
+    No,
 }
 
 /// What was plugged in at one moment.
@@ -90,13 +127,14 @@ pub struct Look(BTreeMap<Place, Known>);
 
 impl Look {
     /// Those that answer, in a fixed order, and why the others do not.
-    pub async fn present(self) -> (Vec<Present>, Vec<TokenError>) {
+    pub async fn present(self, patience: Patient) -> (Vec<Present>, Vec<TokenError>) {
         let mut asked = tokio::task::JoinSet::new();
         for (place, known) in self.0 {
             asked.spawn(async move {
                 let last = known.last.lock().ok().and_then(|last| last.clone());
-                if let Some(traits) = last.filter(|_| known.worker.is_busy()) {
-                    return (place, known, Ok(traits));
+                if known.is_hopeless(patience) {
+                    let answer = last.ok_or(TokenError::TimedOut);
+                    return (place, known, answer);
                 }
                 let answer = known
                     .worker
@@ -106,9 +144,7 @@ impl Look {
                         traits
                     })
                     .await;
-                if let Ok(mut last) = known.last.lock() {
-                    *last = answer.as_ref().ok().cloned();
-                }
+                known.remember(&answer);
                 (place, known, answer)
             });
         }

@@ -2,6 +2,7 @@
 
 use super::{Token, TokenError};
 use crate::channel::{Cancel, Patience};
+use crate::secret::forgetting;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ impl Worker {
         let (jobs, received) = mpsc::channel::<Job>();
         std::thread::Builder::new().name("token".into()).stack_size(256 * 1024).spawn(move || {
             for job in received {
-                job(&mut *token);
+                forgetting(|| job(&mut *token));
             }
         })?;
         Ok(Self { jobs, waiting: Arc::default() })
@@ -34,6 +35,12 @@ impl Worker {
     /// Whether a job is under way, so that a further one would have to wait for a token's user.
     pub fn is_busy(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Keeps the token for a flow of several jobs: it counts as busy all the while, so that nobody's question in
+    /// between makes it forget a verified PIN. It is released when this is dropped.
+    pub fn hold(&self) -> Hold {
+        Hold { _busy: Counted::new(&self.waiting), jobs: self.jobs.clone() }
     }
 
     /// Has `job` done within `limit`, counted from when its turn comes. Dropping the future cancels the job.
@@ -67,6 +74,19 @@ impl Worker {
     }
 }
 
+/// A token that is kept for a flow.
+#[derive(Debug)]
+pub struct Hold {
+    _busy: Counted,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _gone_is_released_too = self.jobs.send(Box::new(|token| token.release()));
+    }
+}
+
 struct CancelOnDrop(Cancel);
 
 impl Drop for CancelOnDrop {
@@ -75,6 +95,7 @@ impl Drop for CancelOnDrop {
     }
 }
 
+#[derive(Debug)]
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {

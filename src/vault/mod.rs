@@ -38,6 +38,7 @@ pub use header::Header;
 pub use index::Index;
 pub use keyslot::Keyslot;
 pub use locked::{LockedVault, SealedVault};
+pub use names::is_name;
 pub use payload::Payload;
 pub use seal::Staged;
 pub use seen::Seen;

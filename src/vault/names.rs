@@ -14,6 +14,11 @@ pub(super) fn name(text: &str, field: &'static str) -> Result<(), VaultError> {
     }
 }
 
+/// Whether this can be the name of an account or a profile.
+pub fn is_name(text: &str) -> bool {
+    name(text, "name").is_ok()
+}
+
 /// Any other text: 1 … `most` bytes, no control characters.
 pub(super) fn text(text: &str, most: usize, field: &'static str) -> Result<(), VaultError> {
     if (1..=most).contains(&text.len()) && !text.chars().any(char::is_control) {

@@ -80,13 +80,20 @@ class House:
     """The directory and all that runs in it."""
 
     def __init__(
-        self, aws: str = "fake", fake_options: tuple[str, ...] = (), touch: str = "auto"
+        self,
+        aws: str = "fake",
+        fake_options: tuple[str, ...] = (),
+        touch: str = "auto",
+        daemon_options: tuple[str, ...] = (),
+        daemon_environment: dict[str, str] | None = None,
     ):
         self.dir = Path(tempfile.mkdtemp(prefix="rootseal-house-", dir="/tmp"))
         self.data = self.dir / "data"
         self.vault = self.data / "vault.rseal"
         self.address = f"unix:path={self.dir}/bus"
         self.root = RootUser()
+        self._daemon_options = daemon_options
+        self._daemon_environment = daemon_environment or {}
         self._running: list = []
         self._daemon: subprocess.Popen | None = None
         try:
@@ -114,6 +121,7 @@ class House:
         return [
             *(BIN / "rootseald", "--config", self.dir / "rootseald.toml"),
             *("--data-dir", self.data, "--listen", f"unix:path={self.dir}/{listen}"),
+            *self._daemon_options,
         ]
 
     def start_daemon(self, *allowed: str) -> None:
@@ -122,9 +130,12 @@ class House:
         (self.dir / "rootseald.toml").write_text(
             f"[tokens]\nhid_sockets = {sockets}\n[aws]\nallowed_endpoints = {endpoints}\n"
         )
-        self._daemon, _ = spawn(
-            self.daemon_argv(), self.dir, "rootseald", env=self.environment()
-        )
+        environment = self.environment(**self._daemon_environment)
+        self._daemon, _ = spawn(self.daemon_argv(), self.dir, "rootseald", env=environment)
+
+    @property
+    def daemon_pid(self) -> int:
+        return self._daemon.pid
 
     def stop_daemon(self, how: int = signal.SIGTERM) -> None:
         if self._daemon is not None:

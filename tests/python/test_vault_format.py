@@ -138,13 +138,19 @@ class Vault:
         self.records = data[at + index + manifest :]
         need(len(self.records) == records, "length")
 
+    def slot_kek(self, slot: dict, lock: str, secret: bytes) -> bytes:
+        byte = bytes([LOCKS[lock]])
+        return hkdf(secret, slot[6], b"rootseal/v1/slot" + self.id + slot[0] + byte)
+
+    def slot_key(self, slot: dict, lock: str, secret: bytes) -> bytes:
+        aad = cbor([self.id, slot[0], slot[1], slot[3], slot[4], slot[5], LOCKS[lock]])
+        return gcm_open(self.slot_kek(slot, lock, secret), aad, slot[7 + LOCKS[lock]][0])
+
     def share(self, slot: dict, lock: str, secret: bytes) -> tuple[bytes, bytes]:
         """The lock's key, and the slot's public key."""
         byte = bytes([LOCKS[lock]])
-        wrapped, encapsulated, sealed = slot[7 + LOCKS[lock]]
-        kek = hkdf(secret, slot[6], b"rootseal/v1/slot" + self.id + slot[0] + byte)
-        aad = cbor([self.id, slot[0], slot[1], slot[3], slot[4], slot[5], LOCKS[lock]])
-        private, public = xwing(gcm_open(kek, aad, wrapped))
+        _, encapsulated, sealed = slot[7 + LOCKS[lock]]
+        private, public = xwing(self.slot_key(slot, lock, secret))
         info = b"rootseal/v1/share" + self.id + u64(self.epoch) + slot[0] + byte
         return SUITE.decrypt(encapsulated + sealed, private, info=info), public
 

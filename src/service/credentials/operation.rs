@@ -68,8 +68,12 @@ impl Operation {
         let others = || self.turn.others();
         let who = Who { caller: &self.caller, prompter, token, others: &others };
         let service = Arc::clone(&self.service);
-        let Done { plan, yielded, purpose, token, .. } =
-            service.guarded(Arc::new(Sign { request, allowed }), who).await?;
+        let done = service.guarded(Arc::new(Sign { request, allowed }), who).await;
+        if let Err(Error::Cancelled | Error::TimedOut) = &done {
+            // One no answers all who wait for the same.
+            self.turn.refuse_others();
+        }
+        let Done { plan, yielded, purpose, token, .. } = done?;
         // The signed request is a bearer token: it goes out only when it is written down that it does.
         service.record(&self.caller, &purpose, Some(&token)).await?;
         self.step = Step::Sent(plan);
@@ -125,6 +129,21 @@ impl Operation {
             self.service
                 .record_refusal(&self.caller, &Purpose::new("session-granted", plan.act()), &why)
                 .await;
+        }
+    }
+}
+
+/// A request that went out and whose answer never came: that, too, is written down.
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if let Step::Sent(plan) = std::mem::replace(&mut self.step, Step::Over) {
+            let (service, caller) = (Arc::clone(&self.service), self.caller.clone());
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move {
+                    let purpose = Purpose::new("session-granted", plan.act());
+                    service.record_refusal(&caller, &purpose, &Error::Cancelled).await;
+                });
+            }
         }
     }
 }

@@ -2,9 +2,14 @@
 
 use super::CredentialRequest;
 use crate::service::caller::Caller;
+use crate::service::error::Error;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::OwnedMutexGuard;
+
+/// More than these are not named one by one.
+const MOST_NAMES: usize = 3;
 
 type Key = (u32, String, Option<String>, Option<String>);
 
@@ -16,6 +21,9 @@ pub(in crate::service) struct Pending(Mutex<HashMap<Key, Weak<Queue>>>);
 struct Queue {
     first: Arc<tokio::sync::Mutex<()>>,
     waiting: Mutex<Vec<(u64, String)>>,
+    /// Those who came before this number have been refused with the first.
+    refused: AtomicU64,
+    next: AtomicU64,
 }
 
 impl Pending {
@@ -44,19 +52,35 @@ pub(in crate::service) struct Turn {
 
 impl Place {
     /// Waits to be the first; meanwhile, the first one's prompt names this caller, too.
-    pub(super) async fn wait(self, caller: &Caller) -> Turn {
+    ///
+    /// # Errors
+    /// The first one's prompt, which named this caller, too, was refused.
+    pub(super) async fn wait(self, caller: &Caller) -> Result<Turn, Error> {
         let queue = self.0;
-        let _named = Named::new(&queue, caller);
+        let named = Named::new(&queue, caller);
         let first = Arc::clone(&queue.first).lock_owned().await;
-        Turn { queue: Arc::clone(&queue), _first: first }
+        if named.number < queue.refused.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled);
+        }
+        Ok(Turn { queue: Arc::clone(&queue), _first: first })
     }
 }
 
 impl Turn {
-    /// Those who wait behind.
+    /// Those who wait behind; of a crowd, the first and how many more.
     pub(super) fn others(&self) -> Vec<String> {
-        let waiting = self.queue.waiting.lock();
-        waiting.map(|waiting| waiting.iter().map(|(_, name)| name.clone()).collect()).unwrap_or_default()
+        let Ok(waiting) = self.queue.waiting.lock() else { return Vec::new() };
+        let mut names: Vec<_> = waiting.iter().take(MOST_NAMES).map(|(_, name)| name.clone()).collect();
+        let more = waiting.len().saturating_sub(MOST_NAMES);
+        if more > 0 {
+            names.push(format!("{more} more"));
+        }
+        names
+    }
+
+    /// Lets the refusal of this one count for all who wait now.
+    pub(super) fn refuse_others(&self) {
+        self.queue.refused.store(self.queue.next.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -68,9 +92,8 @@ struct Named {
 
 impl Named {
     fn new(queue: &Arc<Queue>, caller: &Caller) -> Self {
-        let mut number = 0;
+        let number = queue.next.fetch_add(1, Ordering::Relaxed);
         if let Ok(mut waiting) = queue.waiting.lock() {
-            number = waiting.last().map_or(0, |(last, _)| last.wrapping_add(1));
             waiting.push((number, caller.to_string()));
         }
         Self { queue: Arc::clone(queue), number }

@@ -27,12 +27,16 @@ impl Guarded for Sign {
     }
 
     fn purpose(&self, plan: Option<&Plan>) -> Purpose {
-        let act = match plan {
-            Some(plan) => format!("sign {}", plan.act()),
-            None => format!(
-                "unlock the vault and sign GetSessionToken for the profile {} (its account is in the locked vault)",
-                self.request.profile
-            ),
+        let act = if let Some(plan) = plan {
+            format!("sign {}", plan.act())
+        } else {
+            let profile = &self.request.profile;
+            let elsewhere =
+                self.request.endpoint.as_ref().map(|url| format!(", at {url}")).unwrap_or_default();
+            format!(
+                "unlock the vault and sign GetSessionToken for the profile {profile}{elsewhere} \
+                 (its account is in the locked vault)"
+            )
         };
         Purpose::new("session", act)
     }
