@@ -53,7 +53,10 @@ check lint: system-deps
 	@scripts/lint
 
 bench: system-deps
-	@scripts/cargo bench --locked
+	@scripts/cargo build --locked --package rootseal-virtual-token
+	@scripts/cargo build --locked --release --bins --examples
+	@'$(CARGO_TARGET_DIR)/release/examples/bench_door'
+	@'$(CARGO_TARGET_DIR)/release/examples/bench_vault'
 
 release: system-deps
 	@scripts/cargo build --release --locked

@@ -2,6 +2,7 @@
 
 use crate::cli::pin::PinFile;
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Seals AWS root keys behind a security token and hands out just what a sign-in needs.
@@ -250,4 +251,54 @@ pub(super) enum ProfileCommand {
 pub(super) enum VaultCommand {
     /// Read the file again and verify all that can be verified
     Check,
+}
+
+/// The line that `aws-config` writes, `[--address ADDRESS] credentials PROFILE`, which SDKs run again and again:
+/// to read it takes no grammar of all commands, whose making would take longer than all else that the call does.
+/// `None`: it is anything else.
+pub(super) fn every_day(args: impl Iterator<Item = OsString>) -> Option<Cli> {
+    let mut args = args.map(|arg| arg.into_string().ok());
+    let mut word = args.next()??;
+    let mut address = None;
+    if word == "--address" {
+        address = Some(args.next()??);
+        word = args.next()??;
+    }
+    let profile = args.next()??;
+    let plain = |word: &str| !word.is_empty() && !word.starts_with('-');
+    let ours = word == "credentials" && plain(&profile) && address.as_deref().is_none_or(plain);
+    if !ours || args.next().is_some() {
+        return None;
+    }
+    let options = Options { address, pin_files: Vec::new(), token: None, no_prompt: false, json: false };
+    Some(Cli { options, command: Command::Credentials { profile } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_for_sdks_is_read_as_any_other() {
+        let short = |line: &[&str]| every_day(line.iter().map(OsString::from));
+        for line in
+            [&["credentials", "prod-root"][..], &["--address", "unix:path=/run/x", "credentials", "my root"]]
+        {
+            let whole = Cli::try_parse_from(std::iter::once(&"rootseal").chain(line)).unwrap();
+            assert_eq!(format!("{:?}", short(line).unwrap()), format!("{whole:?}"));
+        }
+        for other in [
+            &[][..],
+            &["credentials"],
+            &["credentials", "-h"],
+            &["credentials", ""],
+            &["credentials", "a", "b"],
+            &["credentials", "a", "--no-prompt"],
+            &["--address", "--json", "credentials", "a"],
+            &["--address", "session", "status"],
+            &["lock", "a"],
+        ] {
+            assert!(short(other).is_none(), "{other:?}");
+        }
+    }
 }

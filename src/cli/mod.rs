@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
+    let cli = match args::every_day(std::env::args_os().skip(1)).map_or_else(args::Cli::try_parse, Ok) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             output::complain(&usage_sentence(&error));

@@ -127,6 +127,7 @@ async fn run(args: &Args, config: config::Config, store: FileStore, directory: P
         }
     };
     ready::tell(args.ready_fd).map_err(Error::Ready)?;
+    service.open_audit_log();
     tokio::select! {
         () = listening => {}
         _ = terminate.recv() => {}

@@ -2,6 +2,7 @@
 
 use super::door::{Door, House};
 use super::objects;
+use super::socket::Client;
 use crate::service::caller::Caller;
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
@@ -85,8 +86,7 @@ async fn greet(stream: tokio::net::UnixStream, house: House, name: String) -> zb
     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
     let (presence, watched) = watch::channel(());
     let door = Door::private(&house, Caller::new(peer.uid(), pid, name, watched));
-    let stream = stream.into_std().map_err(|error| zbus::Error::InputOutput(Arc::new(error)))?;
-    let builder = Builder::unix_stream(stream).server(Guid::generate()).p2p();
+    let builder = Builder::socket(Client { stream, uid: peer.uid() }).server(Guid::generate()).p2p();
     let connection = objects::serve(builder, &door).build();
     let connection = tokio::time::timeout(HANDSHAKE, connection)
         .await

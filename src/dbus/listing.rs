@@ -4,13 +4,16 @@
 use super::account;
 use super::door::Door;
 use super::error::Error;
+use super::names::{ACCOUNT_INTERFACE, MANAGER_PATH, TOKEN_INTERFACE};
 use super::options::{Dict, entry};
+use super::paths::{account_path, token_path};
+use crate::service::{AccountInfo, TokenInfo};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, interface};
-use zbus::{ObjectPath, OwnedObjectPath, Variant};
+use zbus::{ObjectPath, OwnedObjectPath};
 
 pub(super) struct Listing(pub(super) Arc<Door>);
 
@@ -28,31 +31,58 @@ impl Listing {
         for token in self.0.service.tokens().await? {
             let path = super::token::publish(&self.0, connection, token.clone()).await?;
             let properties = token_properties(token)?;
-            objects.insert(path, Interfaces::from([("org.rootseal.Token1", properties)]));
+            objects.insert(path, Interfaces::from([(TOKEN_INTERFACE, properties)]));
         }
         for account in self.0.service.accounts().await.unwrap_or_default() {
             let path = account::publish(&self.0, connection, account.id).await?;
-            objects.insert(path, Interfaces::from([("org.rootseal.Account1", account_properties(account)?)]));
+            objects.insert(path, Interfaces::from([(ACCOUNT_INTERFACE, account_properties(account)?)]));
         }
         Ok(objects)
     }
 
     #[zbus(signal)]
-    pub(super) async fn interfaces_added(
+    async fn interfaces_added(
         emitter: &SignalEmitter<'_>,
         object_path: ObjectPath<'_>,
-        interfaces: HashMap<&str, HashMap<&str, Variant<'_>>>,
+        interfaces: Interfaces,
     ) -> zbus::Result<()>;
 
     #[zbus(signal)]
-    pub(super) async fn interfaces_removed(
+    async fn interfaces_removed(
         emitter: &SignalEmitter<'_>,
         object_path: ObjectPath<'_>,
         interfaces: Vec<&str>,
     ) -> zbus::Result<()>;
 }
 
-fn token_properties(token: crate::service::TokenInfo) -> Result<Dict, Error> {
+/// Tells the clients of a connection of a new token.
+pub(super) async fn token_added(connection: &Connection, token: TokenInfo) -> Result<(), Error> {
+    let path = token_path(&token.id)?;
+    added(connection, path, Interfaces::from([(TOKEN_INTERFACE, token_properties(token)?)])).await
+}
+
+/// Tells the clients of a connection of a new account.
+pub(super) async fn account_added(connection: &Connection, account: AccountInfo) -> Result<(), Error> {
+    let path = account_path(account.id)?;
+    added(connection, path, Interfaces::from([(ACCOUNT_INTERFACE, account_properties(account)?)])).await
+}
+
+async fn added(connection: &Connection, path: OwnedObjectPath, what: Interfaces) -> Result<(), Error> {
+    let emitter = SignalEmitter::new(connection, MANAGER_PATH)?;
+    Ok(Listing::interfaces_added(&emitter, path.into(), what).await?)
+}
+
+/// Tells the clients of a connection that an object is gone.
+pub(super) async fn removed(
+    connection: &Connection,
+    path: OwnedObjectPath,
+    interface: &'static str,
+) -> Result<(), Error> {
+    let emitter = SignalEmitter::new(connection, MANAGER_PATH)?;
+    Ok(Listing::interfaces_removed(&emitter, path.into(), vec![interface]).await?)
+}
+
+fn token_properties(token: TokenInfo) -> Result<Dict, Error> {
     Ok(Dict::from([
         entry("Kind", token.kind)?,
         entry("Label", token.label)?,
@@ -63,7 +93,7 @@ fn token_properties(token: crate::service::TokenInfo) -> Result<Dict, Error> {
     ]))
 }
 
-fn account_properties(account: crate::service::AccountInfo) -> Result<Dict, Error> {
+fn account_properties(account: AccountInfo) -> Result<Dict, Error> {
     Ok(Dict::from([
         entry("Name", account.name)?,
         entry("AccountId", account.account_id)?,

@@ -15,6 +15,7 @@ mod options;
 mod paths;
 mod pipe;
 pub mod proxy;
+mod socket;
 mod token;
 mod vault;
 

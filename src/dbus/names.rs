@@ -19,5 +19,9 @@ pub const ERROR_PREFIX: &str = "org.rootseal.Error.";
 
 /// Interface of the manager.
 pub const MANAGER_INTERFACE: &str = "org.rootseal.Manager1";
+/// Interface of an account.
+pub const ACCOUNT_INTERFACE: &str = "org.rootseal.Account1";
+/// Interface of a token.
+pub const TOKEN_INTERFACE: &str = "org.rootseal.Token1";
 /// Interface of a client's agent.
 pub const AGENT_INTERFACE: &str = "org.rootseal.Agent1";

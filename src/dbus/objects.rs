@@ -3,7 +3,8 @@
 use super::account;
 use super::door::Door;
 use super::error::Error;
-use super::names::{MANAGER_PATH, VAULT_PATH};
+use super::listing;
+use super::names::{ACCOUNT_INTERFACE, MANAGER_PATH, TOKEN_INTERFACE, VAULT_PATH};
 use super::paths::{account_path, token_path};
 use super::token::{self, Token};
 use super::vault::Vault;
@@ -12,8 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zbus::Connection;
 
-/// Keeps the objects of one connection as the service has them. The object manager of that connection tells
-/// its clients.
+/// Keeps the objects of one connection as the service has them, and tells its clients.
 #[derive(Default)]
 struct Shown {
     tokens: BTreeMap<String, TokenInfo>,
@@ -57,10 +57,15 @@ impl Shown {
         let accounts = door.service.accounts().await.unwrap_or_default();
         let now: BTreeSet<_> = accounts.iter().map(|account| account.id).collect();
         for gone in self.accounts.difference(&now) {
-            connection.object_server().remove::<account::Account, _>(account_path(*gone)?).await?;
+            let path = account_path(*gone)?;
+            connection.object_server().remove::<account::Account, _>(&path).await?;
+            listing::removed(connection, path, ACCOUNT_INTERFACE).await?;
         }
-        for id in &now {
-            account::publish(door, connection, *id).await?;
+        for account in accounts {
+            account::publish(door, connection, account.id).await?;
+            if !self.accounts.contains(&account.id) {
+                listing::account_added(connection, account).await?;
+            }
         }
         for known in self.accounts.intersection(&now) {
             account::changed(connection, *known).await?;
@@ -74,12 +79,15 @@ impl Shown {
         let now: BTreeMap<_, _> = tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
         for (id, token) in &self.tokens {
             if now.get(id) != Some(token) {
-                connection.object_server().remove::<Token, _>(token_path(id)?).await?;
+                let path = token_path(id)?;
+                connection.object_server().remove::<Token, _>(&path).await?;
+                listing::removed(connection, path, TOKEN_INTERFACE).await?;
             }
         }
         for (id, token) in &now {
             if self.tokens.get(id) != Some(token) {
                 token::publish(door, connection, token.clone()).await?;
+                listing::token_added(connection, token.clone()).await?;
             }
         }
         self.tokens = now;
@@ -94,6 +102,6 @@ pub(super) fn serve<'b>(
 ) -> zbus::connection::Builder<'b> {
     builder
         .serve_at(MANAGER_PATH, super::manager::Manager(Arc::clone(door)))
-        .serve_at(MANAGER_PATH, super::listing::Listing(Arc::clone(door)))
+        .serve_at(MANAGER_PATH, listing::Listing(Arc::clone(door)))
         .serve_at(VAULT_PATH, Vault(Arc::clone(door)))
 }

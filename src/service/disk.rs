@@ -12,8 +12,20 @@ type Job = Box<dyn FnOnce(&mut Desk) + Send>;
 
 struct Desk {
     store: Box<dyn Store>,
-    audit: Result<Log, AuditError>,
+    /// Not there until it is opened, which verifies it from its first line.
+    audit: Option<Log>,
     audit_path: PathBuf,
+}
+
+impl Desk {
+    /// The log. One that could not be opened is tried again: the custodian may have put it right since.
+    fn log(&mut self) -> Result<&mut Log, AuditError> {
+        let log = match self.audit.take() {
+            Some(log) => log,
+            None => Log::open(&self.audit_path)?,
+        };
+        Ok(self.audit.insert(log))
+    }
 }
 
 /// A way to the writer.
@@ -21,14 +33,13 @@ struct Desk {
 pub(super) struct Disk(mpsc::Sender<Job>);
 
 impl Disk {
-    /// Starts the thread. A log that cannot be opened is not fatal here: without it no secret is released, and
-    /// each refusal says why.
+    /// Starts the thread.
     pub(super) fn start(store: Box<dyn Store>, audit_path: PathBuf) -> Result<Self, Error> {
         let (jobs, received) = mpsc::channel::<Job>();
         std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                let mut desk = Desk { store, audit: Log::open(&audit_path), audit_path };
+                let mut desk = Desk { store, audit: None, audit_path };
                 for job in received {
                     job(&mut desk);
                 }
@@ -85,19 +96,17 @@ impl Disk {
         self.store(move |store| store.save_state(&bytes)).await
     }
 
+    /// Opens the audit log; nobody waits for it. That it cannot be opened is not fatal here: without it no
+    /// secret is released, and each refusal says why.
+    pub(super) fn open_log(&self) {
+        let job: Job = Box::new(|desk| {
+            let _told_with_each_refusal = desk.log();
+        });
+        let _stopping = self.0.send(job);
+    }
+
     /// Writes an audit record; returns when it is on the disk.
     pub(super) async fn record(&self, entry: Entry) -> Result<(), Error> {
-        self.run(move |desk| {
-            if desk.audit.is_err() {
-                // The custodian may have put it right since.
-                desk.audit = Log::open(&desk.audit_path);
-            }
-            match &mut desk.audit {
-                Ok(log) => log.append(&entry),
-                Err(error) => Err(error.clone()),
-            }
-        })
-        .await?
-        .map_err(Error::AuditFailed)
+        self.run(move |desk| desk.log()?.append(&entry)).await?.map_err(Error::AuditFailed)
     }
 }

@@ -117,6 +117,11 @@ impl Service {
         }))
     }
 
+    /// Opens the audit log, before somebody has to wait for it: a long one takes its time to verify.
+    pub fn open_audit_log(&self) {
+        self.disk.open_log();
+    }
+
     /// Told of every change that a client could see.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
