@@ -40,7 +40,9 @@ impl Terminal {
     /// Types once the question is there.
     fn answer(&mut self, keys: &[u8]) {
         let mut piece = [0; 256];
-        while !self.seen.ends_with(b"tries left): ") {
+        let asked =
+            |seen: &[u8]| seen.ends_with(b": ") && seen.windows(11).any(|window| window == b"tries left)");
+        while !asked(&self.seen) {
             let count = self.master.read(&mut piece).unwrap();
             self.seen.extend_from_slice(&piece[..count]);
         }
