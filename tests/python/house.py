@@ -6,6 +6,7 @@ program says to a person is matched loosely; exit codes and streams are matched 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -71,6 +72,15 @@ class VirtualToken:
     def replug(self) -> None:
         self.tell("unplug")
         self.tell("plug")
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """A token that is there and answers nothing."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         stop(self._process)
