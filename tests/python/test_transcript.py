@@ -124,6 +124,15 @@ class Cached(HouseCase):
             json.loads(self.house.must("credentials", "prod-root")), json.loads(first)
         )
 
+    def test_a_listing_says_which_keyslot_is_plugged_in(self):
+        for plugged in (True, False, True):
+            self.house.token.tell("plug" if plugged else "unplug")
+            slots = json.loads(self.house.must("keyslot", "list", "--json"))
+            self.assertEqual([slot["present"] for slot in slots], [plugged])
+            status = json.loads(self.house.must("status", "--json"))
+            self.assertEqual([slot["present"] for slot in status["keyslots"]], [plugged])
+            self.assertEqual(len(status["tokens"]), int(plugged))
+
     def test_after_a_restart_the_vault_is_there_and_locked(self):
         self.house.restart_daemon()
         self.assertEqual(self.house.state(), "locked")

@@ -33,6 +33,8 @@ struct Thresholds {
 pub(super) async fn run(session: &Session) -> Result<(), Error> {
     let manager = session.daemon.manager().await?;
     let about: ManagerProperties = session.daemon.properties(MANAGER_PATH, "org.rootseal.Manager1").await?;
+    // First of all: which keyslots are plugged in is known from the last look at the tokens.
+    let tokens = manager.tokens().await?;
     let vault = vault::properties(session).await?;
     let accounts = match vault.state.as_str() {
         // The vault may lock itself between the two calls: then the number is not known after all.
@@ -49,7 +51,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Error> {
         thresholds: Thresholds { unlock: vault.thresholds.0, guard: vault.thresholds.1 },
         lock_deadline: Some(vault.lock_deadline).filter(|deadline| *deadline != 0),
         keyslots: vault.keyslots,
-        tokens: manager.tokens().await?,
+        tokens,
         accounts,
     };
     if session.options.json {

@@ -65,6 +65,8 @@ pub(super) async fn keyslots(session: &Session, command: &KeyslotCommand) -> Res
     match command {
         KeyslotCommand::List => {}
     }
+    // Which of them are plugged in is known from the last look at the tokens.
+    session.daemon.manager().await?.tokens().await?;
     let slots = properties(session).await?.keyslots;
     output::listing(
         session.options.json,
