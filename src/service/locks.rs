@@ -200,7 +200,7 @@ impl Service {
     /// Which keyslot of the vault is this token's, asked without a touch; for one that is busy with somebody,
     /// what it answered last.
     pub(super) async fn slot_of(&self, token: &Present, header: &Header) -> Option<SlotId> {
-        if token.worker.is_busy() {
+        if token.worker.is_held() {
             return self.enrolled.lock().ok().and_then(|enrolled| enrolled.get(&token.id).copied());
         }
         let slots: Vec<_> = header.keyslots().iter().filter(|slot| slot.kind() == "fido2").collect();

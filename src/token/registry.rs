@@ -47,7 +47,7 @@ struct Known {
     product: String,
     serial: String,
     worker: Worker,
-    /// What it said last, for while it is busy with somebody.
+    /// What it said last, for while somebody holds it.
     last: Arc<Mutex<Option<Traits>>>,
     /// Until when it counts as not there, because it did not answer in time.
     silent: Arc<Mutex<Option<Instant>>>,
@@ -56,7 +56,7 @@ struct Known {
 impl Known {
     /// Whether asking it now would only mean waiting.
     fn is_hopeless(&self, patience: Patient) -> bool {
-        self.worker.is_busy() || (patience == Patient::No && self.hung())
+        self.worker.is_held() || (patience == Patient::No && self.hung())
     }
 
     fn hung(&self) -> bool {

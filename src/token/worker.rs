@@ -14,7 +14,7 @@ type Job = Box<dyn FnOnce(&mut dyn Token) + Send>;
 #[derive(Clone, Debug)]
 pub struct Worker {
     jobs: mpsc::Sender<Job>,
-    waiting: Arc<AtomicUsize>,
+    holds: Arc<AtomicUsize>,
 }
 
 impl Worker {
@@ -29,18 +29,19 @@ impl Worker {
                 forgetting(|| job(&mut *token));
             }
         })?;
-        Ok(Self { jobs, waiting: Arc::default() })
+        Ok(Self { jobs, holds: Arc::default() })
     }
 
-    /// Whether a job is under way, so that a further one would have to wait for a token's user.
-    pub fn is_busy(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+    /// Whether somebody holds it, so that a job would have to wait for a person. Mere questions are soon over: to
+    /// take them for a person would make a token seem absent that is only being listed.
+    pub fn is_held(&self) -> bool {
+        self.holds.load(Ordering::Relaxed) > 0
     }
 
-    /// Keeps the token for a flow of several jobs: it counts as busy all the while, so that nobody's question in
-    /// between makes it forget a verified PIN. It is released when this is dropped.
+    /// Keeps the token for a flow of several jobs: nobody's question in between may make it
+    /// forget a verified PIN. It is released when this is dropped.
     pub fn hold(&self) -> Hold {
-        Hold { _busy: Counted::new(&self.waiting), jobs: self.jobs.clone() }
+        Hold { _counted: Counted::new(&self.holds), jobs: self.jobs.clone() }
     }
 
     /// Has `job` done within `limit`, counted from when its turn comes. Dropping the future cancels the job.
@@ -66,7 +67,6 @@ impl Worker {
             // An asker that went away gets no answer; a secret in it is wiped by its drop.
             let _asker_gone = answer.send(result);
         });
-        let _counted = Counted::new(&self.waiting);
         self.jobs.send(job).map_err(|_thread_ended| TokenError::Gone)?;
         let result = answered.await.map_err(|_thread_ended| TokenError::Gone)?;
         drop(cancel);
@@ -77,7 +77,7 @@ impl Worker {
 /// A token that is kept for a flow.
 #[derive(Debug)]
 pub struct Hold {
-    _busy: Counted,
+    _counted: Counted,
     jobs: mpsc::Sender<Job>,
 }
 

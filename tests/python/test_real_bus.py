@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import tempfile
 import threading
 import unittest
-from pathlib import Path
 
 import secrets_of
 from fakes import PATIENCE, stop
-from house import PIN, House
+from house import PIN
+from message_bus import BusCase
 
-CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
-<allow own="*"/></policy></busconfig>
-"""
+class RealBus(BusCase):
+    furnished = False
 
-
-class RealBus(unittest.TestCase):
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory(prefix="rootseal-bus-", dir="/tmp")
-        self.addCleanup(folder.cleanup)
-        config = Path(folder.name, "bus.conf")
-        config.write_text(CONFIG.format(path=f"{folder.name}/bus"))
-        read_end, write_end = os.pipe()
-        argv = ["dbus-daemon", "--nofork", f"--config-file={config}", f"--print-address={write_end}"]
-        bus = subprocess.Popen(argv, pass_fds=(write_end,))
-        os.close(write_end)
-        self.addCleanup(stop, bus)
-        with os.fdopen(read_end) as ready:
-            self.address = ready.readline().strip()
-        self.start_monitor()
-        self.house = House(
-            daemon_options=("--bus", self.address),
-            daemon_environment={"DBUS_SESSION_BUS_ADDRESS": self.address},
-        )
-        self.addCleanup(self.house.close)
-        self.house.address = f"bus:{self.address}"
-
-    def start_monitor(self) -> None:
+    def before_the_daemon(self) -> None:
         self.captured = bytearray()
-        argv = ["dbus-monitor", "--address", self.address, "--binary"]
+        argv = ["dbus-monitor", "--address", self.bus_address, "--binary"]
         self.monitor = subprocess.Popen(argv, stdout=subprocess.PIPE)
         watching = threading.Event()
 
@@ -73,7 +45,7 @@ class RealBus(unittest.TestCase):
         codes = [house.must("totp", "code", "prod", pin=PIN).strip()]
         printed = house.must("credentials", "prod-root", pin=PIN)
         # Again, by the name that a desktop knows the bus by.
-        by_name = {"ROOTSEAL_ADDRESS": "session", "DBUS_SESSION_BUS_ADDRESS": self.address}
+        by_name = {"ROOTSEAL_ADDRESS": "session", "DBUS_SESSION_BUS_ADDRESS": self.bus_address}
         self.assertEqual(house.must("credentials", "prod-root", **by_name), printed)
         house.must("lock")
         self.assertEqual(house.state(), "locked")
