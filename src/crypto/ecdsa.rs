@@ -43,8 +43,9 @@ mod tests {
     use super::*;
 
     fn unhex<const N: usize>(text: &str) -> [u8; N] {
-        let byte = |at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap();
-        std::array::from_fn(byte)
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        let bytes: Vec<u8> = text.as_bytes().as_chunks().0.iter().map(byte).collect();
+        bytes.try_into().unwrap()
     }
 
     /// RFC 6979 section A.2.5.
