@@ -74,7 +74,7 @@ pub(super) enum Command {
     /// Show the tokens that are plugged in
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Show the keyslots of the vault
+    /// Add or list the keyslots of the vault: the tokens that open it
     #[command(subcommand)]
     Keyslot(KeyslotCommand),
     /// Add, list, show or remove AWS accounts
@@ -120,6 +120,21 @@ pub(super) enum TokenCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyslotCommand {
+    /// Let a further token open the vault; one that does consents
+    #[command(
+        after_help = "Example: rootseal --token fido_1a2b3c4d keyslot add --label \"spare, in the safe\""
+    )]
+    Add {
+        /// What to call the token
+        #[arg(long)]
+        label: String,
+        /// Whose token it is [default: the vault's only holder]
+        #[arg(long, value_name = "NAME")]
+        holder: Option<String>,
+        /// The token that consents, where several could
+        #[arg(long, value_name = "ID")]
+        with: Option<String>,
+    },
     /// List them
     List,
 }

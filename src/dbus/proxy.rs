@@ -5,10 +5,10 @@
 mod shapes;
 
 pub use shapes::{
-    AccountProperties, AccountRow, AddAccountOptions, AddProfileOptions, AddTotpOptions, AddTotpReply,
-    CheckReply, CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply, GetTotpOptions,
-    KeyslotRow, ManagerProperties, PinRequest, ProfileRow, PromptSignal, TokenOptions, TokenRow,
-    TouchRequest, VaultProperties,
+    AccountProperties, AccountRow, AddAccountOptions, AddKeyslotOptions, AddProfileOptions, AddTotpOptions,
+    AddTotpReply, CheckReply, CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply,
+    GetTotpOptions, KeyslotRow, ManagerProperties, PinRequest, ProfileRow, PromptSignal, TokenOptions,
+    TokenRow, TouchRequest, VaultProperties,
 };
 
 use zbus::{Fd, OwnedFd, OwnedObjectPath};
@@ -60,6 +60,8 @@ pub trait Vault1 {
     fn unlock(&self, options: TokenOptions) -> zbus::Result<()>;
     /// Forgets the unlock key and every cached session.
     fn lock(&self) -> zbus::Result<()>;
+    /// Enrols a further token; the keyslot's id is returned.
+    fn add_keyslot(&self, label: &str, options: AddKeyslotOptions) -> zbus::Result<String>;
     /// Reads the file again and verifies it.
     fn check(&self) -> zbus::Result<CheckReply>;
 }

@@ -3,7 +3,7 @@
 use super::door::{Door, while_there};
 use super::error::Error;
 use super::options::{Dict, Options, entry};
-use crate::service::{KeyslotInfo, VaultInfo, VaultState, Who};
+use crate::service::{KeyslotInfo, NewKeyslot, VaultInfo, VaultState, Who};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::OwnedVariant;
@@ -42,6 +42,23 @@ impl Vault {
     ) -> Result<(), Error> {
         self.0.caller(&header, connection).await?;
         Ok(self.0.service.lock().await?)
+    }
+
+    async fn add_keyslot(
+        &self,
+        label: String,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<String, Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let new = NewKeyslot { label, holder: options.text("holder")?, with: options.text("with")? };
+        let token = options.text("token")?;
+        options.end()?;
+        let prompter = self.0.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, token.as_deref());
+        Ok(while_there(&caller, self.0.service.add_keyslot(new, who)).await?.to_string())
     }
 
     async fn check(

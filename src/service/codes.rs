@@ -45,6 +45,7 @@ pub(super) struct CodePlan {
 
 impl Guarded for CodeRequest {
     const OPENS_LOCKED: bool = false;
+    const SPENDS_CODE: bool = true;
     const SAVES: bool = false;
     type Plan = CodePlan;
     type Yield = (OtpCode, u64);

@@ -23,9 +23,15 @@ pub enum Error {
     /// What is plugged in is no keyslot of this vault.
     #[error("no connected token is a keyslot of this vault: plug in {0}")]
     WrongToken(String),
+    /// All that is plugged in opens this vault already.
+    #[error("every connected token is a keyslot of this vault already: plug in the one to be added")]
+    NoFurtherToken,
     /// Several fit.
     #[error("several tokens fit, name one with --token: {0}")]
     TokenChoice(String),
+    /// Several could consent.
+    #[error("several connected tokens open this vault, name the one that consents with --with: {0}")]
+    ConsentChoice(String),
     /// A wrong PIN.
     #[error("wrong PIN, {0} left before the token blocks")]
     PinInvalid(Tries),
@@ -105,9 +111,9 @@ impl Error {
         match self {
             Self::NoVault => "NoVault",
             Self::Locked => "Locked",
-            Self::NoToken | Self::TokenNamed(_) => "NoToken",
+            Self::NoToken | Self::TokenNamed(_) | Self::NoFurtherToken => "NoToken",
             Self::WrongToken(_) => "WrongToken",
-            Self::TokenChoice(_) => "TokenChoice",
+            Self::TokenChoice(_) | Self::ConsentChoice(_) => "TokenChoice",
             Self::PinInvalid(_) => "PinInvalid",
             Self::PinBlocked | Self::PowerCycle => "PinBlocked",
             Self::Cancelled => "Cancelled",

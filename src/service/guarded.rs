@@ -23,6 +23,8 @@ const LONGEST_WAIT: u64 = 120;
 pub(super) trait Guarded: Send + Sync + 'static {
     /// Whether it may find the vault locked, and then opens both locks with one touch.
     const OPENS_LOCKED: bool;
+    /// Whether it makes a one-time code: then it waits until there is one that was not given out.
+    const SPENDS_CODE: bool;
     /// Whether it changes the vault.
     const SAVES: bool;
     /// What it will do, as the open index says; shown before, and compared after the touch.
@@ -215,7 +217,8 @@ enum Seed {
 
 fn seed<G: Guarded>(request: &G, plan: Option<&G::Plan>) -> Seed {
     match plan.map(|plan| request.seed(plan)) {
-        None => Seed::Any,
+        None if G::SPENDS_CODE => Seed::Any,
+        None => Seed::None,
         Some(None) => Seed::None,
         Some(Some(seed)) => Seed::One(seed),
     }

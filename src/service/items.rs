@@ -131,6 +131,7 @@ struct ImportPlan {
 
 impl Guarded for Import {
     const OPENS_LOCKED: bool = false;
+    const SPENDS_CODE: bool = false;
     const SAVES: bool = true;
     type Plan = ImportPlan;
     type Yield = Staged;

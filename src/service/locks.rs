@@ -203,7 +203,8 @@ impl Service {
         if token.worker.is_held() {
             return self.enrolled.lock().ok().and_then(|enrolled| enrolled.get(&token.id).copied());
         }
-        let slots: Vec<_> = header.keyslots().iter().filter(|slot| slot.kind() == "fido2").collect();
+        let slots: Vec<_> =
+            header.keyslots().iter().filter(|slot| Some(slot.kind()) == token.kind.keyslot()).collect();
         let ids: Vec<_> = slots.iter().map(|slot| slot.id()).collect();
         let bindings: Vec<_> = slots.iter().map(|slot| slot.binding().to_vec()).collect();
         let found = token

@@ -137,7 +137,7 @@ impl Service {
             tokens.push(TokenInfo {
                 label: slot.map_or_else(|| token.product.clone(), |slot| slot.label().to_owned()),
                 id: token.id,
-                kind: token.kind.to_owned(),
+                kind: token.kind.name().to_owned(),
                 serial: token.serial,
                 is_virtual: token.is_virtual,
                 keyslot,

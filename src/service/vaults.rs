@@ -1,16 +1,16 @@
 //! Making a vault, opening its index, closing it.
 
+use super::enrol::SlotName;
 use super::error::Error;
 use super::house::Vault;
-use super::locks::{Asker, PATIENCE, list, name};
+use super::locks::{Asker, list, name};
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, vault_error};
 use crate::secret::forgetting;
 use crate::store::Keep;
-use crate::token::registry::Present;
-use crate::token::{Derived, PinPurpose, Wanted};
-use crate::vault::{NewSlot, NewVault, SealedVault, Thresholds};
+use crate::token::Wanted;
+use crate::vault::{NewVault, SealedVault, Thresholds};
 use std::sync::Arc;
 
 /// What a new vault is to be called.
@@ -28,30 +28,19 @@ impl Service {
     /// # Errors
     /// [`Error::Exists`] where there is one; all that a token can go wrong with.
     pub async fn create_vault(self: &Arc<Self>, options: NewVaultOptions, who: Who<'_>) -> Result<(), Error> {
-        for (field, text) in [("label", &options.label), ("holder", &options.holder)] {
-            if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
-                return Err(Error::Invalid(format!(
-                    "the {field} must have 1 to 64 bytes and no control characters"
-                )));
-            }
-        }
+        let slot = SlotName::new(&options.label, &options.holder)?;
         let purpose = Purpose::new(
             "create-vault",
             format!("make a vault that \u{201c}{}\u{201d} opens", options.label),
         );
-        let result = self.create(options, who, &purpose).await;
+        let result = self.create(slot, who, &purpose).await;
         if let Err(error) = &result {
             self.record_refusal(who.caller, &purpose, error).await;
         }
         result
     }
 
-    async fn create(
-        self: &Arc<Self>,
-        options: NewVaultOptions,
-        who: Who<'_>,
-        purpose: &Purpose,
-    ) -> Result<(), Error> {
+    async fn create(self: &Arc<Self>, slot: SlotName, who: Who<'_>, purpose: &Purpose) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
         self.refresh().await?;
         let path = self.path.clone();
@@ -73,23 +62,10 @@ impl Service {
         }
         let token = present.pop().ok_or(Error::NoToken)?;
         let asker = Asker { who, purpose };
-        let held = token.worker.hold();
-        let enrolled = self.enrol(&asker, &token).await;
-        drop(held);
-        who.prompter.done().await.unwrap_or(());
-        let (binding, derived) = enrolled?;
+        let enrolled = self.enrol(&asker, &token).await?;
 
         let saving = Arc::clone(&self.saving).lock_owned().await;
-        let unlock = derived.unlock.ok_or(Error::Failed("the token gave no secret"))?;
-        let slot = NewSlot {
-            holder: options.holder,
-            label: options.label,
-            kind: "fido2".to_owned(),
-            created: self.clock.now(),
-            binding,
-            unlock,
-            guard: derived.guard,
-        };
+        let slot = slot.with(enrolled, self.clock.now())?;
         let vault = forgetting(|| NewVault::create(slot, Thresholds::ONE))
             .map_err(|error| vault_error(&error, &self.path))?;
         self.record(who.caller, purpose, Some(&name(&token))).await?;
@@ -112,35 +88,6 @@ impl Service {
             Ok(())
         });
         saved.await.map_err(|_panicked| Error::Failed("saving was interrupted"))?
-    }
-
-    /// A credential, then its secrets: two commands, each with a touch of its own.
-    async fn enrol(&self, asker: &Asker<'_>, token: &Present) -> Result<(Vec<u8>, Derived), Error> {
-        let label = name(token);
-        let pin = if token.traits.needs_pin {
-            Some(self.verify_pin(asker, token, &label, PinPurpose::Create).await?)
-        } else {
-            None
-        };
-        let first = format!("{label} (1 of 2)");
-        let binding = self
-            .touch(asker, token, &first, |token, patience, blinks| token.create(patience, blinks))
-            .await?;
-        if let Some(pin) = pin {
-            token
-                .worker
-                .run(PATIENCE, move |token, patience| token.verify_pin(&pin, PinPurpose::Derive, patience))
-                .await?;
-        }
-        let second = format!("{label} (2 of 2)");
-        let both = Wanted { unlock: true, guard: true };
-        let made = binding.clone();
-        let derived = self
-            .touch(asker, token, &second, move |token, patience, blinks| {
-                token.derive(&made, both, patience, blinks)
-            })
-            .await?;
-        Ok((binding, derived))
     }
 
     /// Opens the index. Nothing happens when it is open.

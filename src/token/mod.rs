@@ -20,6 +20,29 @@ pub struct Traits {
     pub needs_pin: bool,
 }
 
+/// What kind of token something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// FIDO2 with `hmac-secret`.
+    Fido,
+}
+
+impl Kind {
+    /// What listings call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fido => "fido",
+        }
+    }
+
+    /// What its keyslots are called (`docs/vault-format.md`, "Kinds of keyslot"); none where it opens no vault.
+    pub const fn keyslot(self) -> Option<&'static str> {
+        match self {
+            Self::Fido => Some("fido2"),
+        }
+    }
+}
+
 /// Which secrets of a keyslot are wanted. A mere unlock must not learn the guard lock's secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {

@@ -3,7 +3,7 @@
 
 use super::fido::FidoToken;
 use super::worker::Worker;
-use super::{Token, TokenError, Traits};
+use super::{Kind, Token, TokenError, Traits};
 use crate::transport::hidraw;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -28,8 +28,8 @@ enum Place {
 pub struct Present {
     /// Its id while it is connected: letters, digits and `_`.
     pub id: String,
-    /// `fido`
-    pub kind: &'static str,
+    /// What it is.
+    pub kind: Kind,
     /// What it calls itself.
     pub product: String,
     /// Its serial number; empty where it tells none.
@@ -179,7 +179,7 @@ fn describe(place: &Place, known: Known, traits: Traits) -> Present {
     };
     Present {
         id: id(path),
-        kind: "fido",
+        kind: Kind::Fido,
         product: known.product,
         serial: known.serial,
         is_virtual,

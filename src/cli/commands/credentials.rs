@@ -29,7 +29,8 @@ pub(super) async fn run(session: &mut Session, profile: &str) -> Result<(), Erro
     let Some(operation) = reply.operation else {
         return output::secret(&outlet.read(LONGEST_SESSION)?);
     };
-    session.ask_on(surface).await?;
+    let token = session.options.token.clone();
+    session.ask_on(surface, token).await?;
     fetch(session, operation).await
 }
 

@@ -5,6 +5,7 @@ mod aws_config;
 mod credentials;
 mod input;
 mod key;
+mod keyslot;
 mod profile;
 mod status;
 mod totp;
@@ -43,7 +44,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> 
         Command::Unlock => vault::unlock(session).await,
         Command::Lock => vault::lock(session).await,
         Command::Token(list) => vault::tokens(session, &list).await,
-        Command::Keyslot(list) => vault::keyslots(session, &list).await,
+        Command::Keyslot(command) => keyslot::run(session, command).await,
         Command::Account(command) => account::run(session, command).await,
         Command::Key(command) => key::run(session, command).await,
         Command::Totp(command) => totp::run(session, command).await,
@@ -67,13 +68,18 @@ impl Session {
     /// Lets the daemon ask, if there is anywhere to ask.
     async fn may_ask(&mut self) -> Result<(), Error> {
         let surface = self.surface(false);
-        self.ask_on(surface).await
+        self.ask_on(surface, self.options.token.clone()).await
     }
 
-    async fn ask_on(&mut self, surface: Option<Surface>) -> Result<(), Error> {
+    /// As [`Self::may_ask`], also for other tokens than the one that was named: where one of them consents.
+    async fn may_ask_all(&mut self) -> Result<(), Error> {
+        let surface = self.surface(false);
+        self.ask_on(surface, None).await
+    }
+
+    async fn ask_on(&mut self, surface: Option<Surface>, token: Option<String>) -> Result<(), Error> {
         if let Some(surface) = surface {
             let files = PinFiles::new(std::mem::take(&mut self.options.pin_files));
-            let token = self.options.token.clone();
             self.agent = Some(Agent::register(&self.daemon, surface, files, token).await?);
         }
         Ok(())

@@ -1,7 +1,7 @@
-//! `init`, `unlock`, `lock`, `vault check`, `token list`, `keyslot list`.
+//! `init`, `unlock`, `lock`, `vault check`, `token list`.
 
 use super::Session;
-use crate::cli::args::{KeyslotCommand, TokenCommand, VaultCommand};
+use crate::cli::args::{TokenCommand, VaultCommand};
 use crate::cli::error::Error;
 use crate::cli::output;
 use crate::dbus::names::VAULT_PATH;
@@ -61,31 +61,6 @@ pub(super) async fn tokens(session: &Session, command: &TokenCommand) -> Result<
     })
 }
 
-pub(super) async fn keyslots(session: &Session, command: &KeyslotCommand) -> Result<(), Error> {
-    match command {
-        KeyslotCommand::List => {}
-    }
-    // Which of them are plugged in is known from the last look at the tokens.
-    session.daemon.manager().await?.tokens().await?;
-    let slots = properties(session).await?.keyslots;
-    output::listing(
-        session.options.json,
-        &slots,
-        ["ID", "HOLDER", "LABEL", "KIND", "CREATED", "PRESENT"],
-        |slot| {
-            let created = output::time(slot.created);
-            [
-                slot.id.clone(),
-                slot.holder.clone(),
-                slot.label.clone(),
-                slot.kind.clone(),
-                created,
-                yes(slot.present),
-            ]
-        },
-    )
-}
-
-fn yes(value: bool) -> String {
+pub(super) fn yes(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()
 }

@@ -15,6 +15,18 @@ pub struct CreateVaultOptions {
     pub token: Option<String>,
 }
 
+/// What `AddKeyslot` takes beside the label.
+#[derive(Debug, Default, SerializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct AddKeyslotOptions {
+    /// Whose keyslot it is; none: the only holder's.
+    pub holder: Option<String>,
+    /// The token that consents.
+    pub with: Option<String>,
+    /// The token to enrol.
+    pub token: Option<String>,
+}
+
 /// What `AddAccount` takes beside the name.
 #[derive(Debug, Default, SerializeDict, Type)]
 #[zbus(signature = "dict")]

@@ -48,6 +48,7 @@ struct RemovePlan {
 
 impl Guarded for Remove {
     const OPENS_LOCKED: bool = false;
+    const SPENDS_CODE: bool = false;
     const SAVES: bool = true;
     type Plan = RemovePlan;
     type Yield = Staged;

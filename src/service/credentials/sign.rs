@@ -18,6 +18,7 @@ pub(super) struct Sign {
 
 impl Guarded for Sign {
     const OPENS_LOCKED: bool = true;
+    const SPENDS_CODE: bool = true;
     const SAVES: bool = false;
     type Plan = Plan;
     type Yield = SignedRequest;

@@ -1,0 +1,148 @@
+//! Further keyslots of a vault that is there.
+
+use super::enrol::SlotName;
+use super::error::Error;
+use super::guarded::{Done, Guarded, Tools};
+use super::house::House;
+use super::locks::{Asker, list};
+use super::purpose::Purpose;
+use super::who::Who;
+use super::{Service, vault_error};
+use crate::token::registry::Present;
+use crate::vault::{Guard, Header, ItemId, NewSlot, SlotId, Staged};
+use std::sync::{Arc, Mutex};
+
+/// A keyslot to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKeyslot {
+    /// What the token is to be called.
+    pub label: String,
+    /// Whose it is; where it is not said, that of the only holder there is.
+    pub holder: Option<String>,
+    /// The enrolled token that consents, where several are connected.
+    pub with: Option<String>,
+}
+
+impl Service {
+    /// Enrols the token that `who` names, or the only one that is not enrolled yet, with the consent of one that is.
+    /// The new token comes first: the guard key is there for no longer than it takes to seal it anew.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] for a token that is a keyslot, or a label that is taken; all that a token and a guarded
+    /// operation can go wrong with.
+    pub async fn add_keyslot(self: &Arc<Self>, new: NewKeyslot, who: Who<'_>) -> Result<SlotId, Error> {
+        let purpose =
+            Purpose::new("keyslot-add", format!("enrol \u{201c}{}\u{201d} as a keyslot", new.label));
+        let consenting = Who { token: new.with.as_deref(), ..who };
+        let slot = self.enrol_further(&new, who, consenting, &purpose).await;
+        if let Err(error) = &slot {
+            self.record_refusal(who.caller, &purpose, error).await;
+        }
+        let request = Arc::new(AddSlot { label: new.label.clone(), slot: Mutex::new(Some(slot?)) });
+        let Done { yielded: (staged, id), purpose, token, saving, .. } =
+            self.guarded(request, consenting).await?;
+        self.record(who.caller, &purpose, Some(&token)).await?;
+        self.save(staged, saving.ok_or(Error::Failed("no turn to save"))?).await?;
+        Ok(id)
+    }
+
+    async fn enrol_further(
+        &self,
+        new: &NewKeyslot,
+        who: Who<'_>,
+        consenting: Who<'_>,
+        purpose: &Purpose,
+    ) -> Result<NewSlot, Error> {
+        let _turn = self.turn.lock().await;
+        self.refresh().await?;
+        let (header, _) = self.keeper.glance(|house| house.header()).await?;
+        let slot = SlotName::new(&new.label, &holder(new, &header)?)?;
+        vacant(&new.label, &header)?;
+        // A token that could not consent afterwards is found out before anything is made on the new one.
+        self.find_key(&consenting, header.clone()).await.map_err(|error| match error {
+            Error::TokenChoice(tokens) => Error::ConsentChoice(tokens),
+            other => other,
+        })?;
+        let token = self.find_further(who.token, &header).await?;
+        let asker = Asker { who, purpose };
+        slot.with(self.enrol(&asker, &token).await?, self.clock.now())
+    }
+
+    /// The token to be enrolled: the one that was named, or the only one that is no keyslot.
+    async fn find_further(&self, wanted: Option<&str>, header: &Header) -> Result<Present, Error> {
+        let mut others = Vec::new();
+        for token in self.present_tokens(wanted).await? {
+            match self.slot_of(&token, header).await.and_then(|id| header.keyslot(id)) {
+                None => others.push(token),
+                Some(slot) if wanted.is_some() => {
+                    return Err(Error::Exists(format!(
+                        "a keyslot of this token: \u{201c}{}\u{201d}",
+                        slot.label()
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+        if others.len() > 1 {
+            return Err(Error::TokenChoice(list(others.iter())));
+        }
+        others.pop().ok_or(Error::NoFurtherToken)
+    }
+}
+
+fn holder(new: &NewKeyslot, header: &Header) -> Result<String, Error> {
+    if let Some(holder) = &new.holder {
+        return Ok(holder.clone());
+    }
+    let mut holders = header.keyslots().iter().map(|slot| slot.holder());
+    match holders.next() {
+        Some(first) if holders.all(|holder| holder == first) => Ok(first.to_owned()),
+        _ => Err(Error::Invalid(
+            "the vault has several holders: say with --holder whose token it is".to_owned(),
+        )),
+    }
+}
+
+fn vacant(label: &str, header: &Header) -> Result<(), Error> {
+    if header.keyslots().iter().any(|slot| slot.label() == label) {
+        return Err(Error::Exists(format!("a keyslot called \u{201c}{label}\u{201d}")));
+    }
+    Ok(())
+}
+
+struct AddSlot {
+    label: String,
+    /// Taken out when it is sealed.
+    slot: Mutex<Option<NewSlot>>,
+}
+
+impl Guarded for AddSlot {
+    const OPENS_LOCKED: bool = true;
+    const SPENDS_CODE: bool = false;
+    const SAVES: bool = true;
+    type Plan = ();
+    type Yield = (Staged, SlotId);
+
+    fn plan(&self, house: &House) -> Result<(), Error> {
+        vacant(&self.label, house.unlocked()?.header())
+    }
+
+    fn purpose(&self, _: Option<&()>) -> Purpose {
+        let act = format!("let \u{201c}{}\u{201d} open this vault, too", self.label);
+        Purpose::new("keyslot-add", act)
+    }
+
+    fn seed(&self, (): &()) -> Option<ItemId> {
+        None
+    }
+
+    fn act(&self, (): &(), guard: Guard<'_>, tools: &mut Tools<'_>) -> Result<(Staged, SlotId), Error> {
+        let slot = self.slot.lock().ok().and_then(|mut slot| slot.take());
+        let slot = slot.ok_or(Error::Failed("the keyslot is sealed already"))?;
+        let mut draft = guard.edit();
+        draft
+            .add_slot(slot)
+            .and_then(|id| Ok((draft.seal()?, id)))
+            .map_err(|error| vault_error(&error, tools.path))
+    }
+}
