@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
+from clocks import Clocks
 from house import PIN, HouseCase
 
 JUMP = 400
@@ -15,22 +12,11 @@ JUMP = 400
 
 class Clock(HouseCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory(prefix="rootseal-clock-", dir="/tmp")
-        self.addCleanup(folder.cleanup)
-        library = Path(folder.name, "wall_clock.so")
-        source = Path(__file__).with_name("wall_clock.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
-        self.offset = Path(folder.name, "offset")
-        self.set(0)
-        environment = {"LD_PRELOAD": str(library), "WALL_CLOCK_OFFSET": str(self.offset)}
-        self.house_options = {"daemon_environment": environment}
+        clocks = Clocks()
+        self.addCleanup(clocks.close)
+        self.set = clocks.set
+        self.house_options = {"daemon_environment": clocks.environment}
         super().setUp()
-
-    def set(self, seconds: int) -> None:
-        # Renamed into place: the daemon never reads half a number.
-        new = self.offset.with_name("new")
-        new.write_text(str(seconds))
-        os.replace(new, self.offset)
 
     def test_forward(self):
         self.house.must("credentials", "prod-root", pin=PIN)
