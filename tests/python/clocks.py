@@ -8,6 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from house import HouseCase
+
 
 class Clocks:
     """What a process started with `environment` takes for the time. The boot clock stays as it is."""
@@ -41,3 +43,13 @@ class Clocks:
         new = Path(self._folder.name, "new")
         new.write_text(str(number))
         os.replace(new, new.with_name(name))
+
+
+class ClockCase(HouseCase):
+    """A house whose daemon takes the time from us."""
+
+    def setUp(self) -> None:
+        self.clocks = Clocks()
+        self.addCleanup(self.clocks.close)
+        self.house_options = {**self.house_options, "daemon_environment": self.clocks.environment}
+        super().setUp()

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import unittest
 
-from clocks import Clocks
-from house import PIN, HouseCase
+from clocks import ClockCase
+from house import PIN
 
 JUMP = 400
 
 
-class Clock(HouseCase):
-    def setUp(self) -> None:
-        clocks = Clocks()
-        self.addCleanup(clocks.close)
-        self.set = clocks.set
-        self.house_options = {"daemon_environment": clocks.environment}
-        super().setUp()
-
+class Clock(ClockCase):
     def test_forward(self):
         self.house.must("credentials", "prod-root", pin=PIN)
-        self.set(JUMP)
+        self.clocks.set(JUMP)
         touches = self.house.token.touches()
         self.assert_refused(self.house.run("credentials", "prod-root"), 4)
         self.assertEqual(self.house.token.touches(), touches)
@@ -34,7 +27,7 @@ class Clock(HouseCase):
 
     def test_back(self):
         self.house.must("credentials", "prod-root", pin=PIN)
-        self.set(-JUMP)
+        self.clocks.set(-JUMP)
         touches = self.house.token.touches()
         self.assert_refused(self.house.run("credentials", "prod-root"), 4)
         # Its step, by the clock that was set back, lies before one that was given out.

@@ -6,18 +6,12 @@ import json
 import signal
 import unittest
 
-from clocks import Clocks
+from clocks import ClockCase
 from fakes import PATIENCE
-from house import PIN, HouseCase
+from house import PIN
 
 
-class Waiting(HouseCase):
-    def setUp(self) -> None:
-        self.clocks = Clocks()
-        self.addCleanup(self.clocks.close)
-        self.house_options = {"daemon_environment": self.clocks.environment}
-        super().setUp()
-
+class Waiting(ClockCase):
     def ask_for_a_touch(self, *args):
         """A client whose question makes the token blink."""
         self.house.token.tell("mode demand")
