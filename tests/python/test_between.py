@@ -6,6 +6,7 @@ import json
 import os
 import unittest
 
+from fakes import PATIENCE
 from house import PIN
 from message_bus import MANAGER, VAULT, BusCase
 
@@ -32,6 +33,7 @@ class Between(BusCase):
             agent.wait_for("RequestTouch")
             self.ask_all()
             agent.wake()
+            self.assertEqual(agent.asked.get(timeout=PATIENCE)[0], "Prompt", "the flow goes on")
             self.house.token.tell("wait-touch")
             self.ask_all()
             self.house.token.tell("touch")

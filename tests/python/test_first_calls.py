@@ -22,7 +22,7 @@ class FirstCalls(BusCase):
         self.house.token.tell("mode demand")
 
     def ask_at_once(self) -> tuple[Client, int, list[int], int]:
-        """A code, between other calls, by a client that the daemon has never seen: all calls are there when it looks."""
+        """A code, among other calls of a client that the daemon has never seen, and which it finds all at once."""
         client = Client(self.bus_address)
         read_end, write_end = os.pipe()
         self.addCleanup(os.close, read_end)
