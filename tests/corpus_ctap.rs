@@ -30,6 +30,8 @@ fn every_reply_is_decoded_or_refused() {
     {
         assert_eq!(seen[bad], 0, "{bad}");
     }
+    let keys = seen.iter().filter(|(name, _)| name.starts_with("auth_data_key_"));
+    assert_eq!(keys.map(|(name, taken)| assert_eq!(*taken, 0, "{name}")).count(), 7);
 }
 
 #[test]

@@ -114,13 +114,20 @@ fn make(
 
 fn ask(
     client: &mut Client<SocketChannel>,
-    id: &[u8],
+    credential: &Credential,
     salts: (&[u8; 32], Option<&[u8; 32]>),
     auth: Option<&PinUvToken>,
     wait: &mut Wait<'_>,
 ) -> Result<HmacOutput, CtapError> {
     let (salt, second_salt) = salts;
-    let request = HmacRequest { rp_id: RP, credential_id: id, salt, second_salt, client_data_hash: &[3; 32] };
+    let request = HmacRequest {
+        rp_id: RP,
+        credential_id: &credential.id,
+        public_key: &credential.public_key,
+        salt,
+        second_salt,
+        client_data_hash: &[3; 32],
+    };
     client.hmac_secret(&request, auth, wait)
 }
 
@@ -149,17 +156,17 @@ fn secrets_are_stable_and_differ_by_salt_and_verification() {
     assert_eq!(credential.aaguid, client.info().aaguid);
     let (one, two) = (&[1; 32], &[2; 32]);
     let auth = pin_token(&mut client, PIN, Permission::GetAssertion).unwrap();
-    let both = ask(&mut client, &credential.id, (one, Some(two)), Some(&auth), wait!()).unwrap();
+    let both = ask(&mut client, &credential, (one, Some(two)), Some(&auth), wait!()).unwrap();
     assert!(both.user_verified);
 
     // Through a second connection, as after a restart.
     let mut client = token.client();
     let auth = pin_token(&mut client, PIN, Permission::GetAssertion).unwrap();
-    let again = ask(&mut client, &credential.id, (two, None), Some(&auth), wait!()).unwrap();
+    let again = ask(&mut client, &credential, (two, None), Some(&auth), wait!()).unwrap();
     assert!(again.second.is_none());
     assert_eq!(bytes(&again.first), bytes(&both.second.unwrap()));
     assert_ne!(bytes(&again.first), bytes(&both.first));
-    let unverified = ask(&mut client, &credential.id, (two, None), None, wait!()).unwrap();
+    let unverified = ask(&mut client, &credential, (two, None), None, wait!()).unwrap();
     assert!(!unverified.user_verified);
     assert_ne!(bytes(&unverified.first), bytes(&again.first));
 }
@@ -170,7 +177,7 @@ fn a_token_without_a_pin_serves_without_one() {
     let mut client = token.client();
     assert_eq!(client.info().options.client_pin, Some(false));
     let credential = make(&mut client, None, &[], wait!()).unwrap();
-    assert!(!ask(&mut client, &credential.id, (&[1; 32], None), None, wait!()).unwrap().user_verified);
+    assert!(!ask(&mut client, &credential, (&[1; 32], None), None, wait!()).unwrap().user_verified);
     let refused = pin_token(&mut client, PIN, Permission::GetAssertion).err();
     assert_eq!(refused, Some(Status::PinNotSet.into()));
 }
@@ -179,16 +186,28 @@ fn a_token_without_a_pin_serves_without_one() {
 fn a_credential_is_found_silently_on_its_own_token_alone() {
     let (ours, other) = (Token::start("ours", "auto", Some(PIN)), Token::start("other", "never", Some(PIN)));
     let mut client = ours.client();
-    let id = enrolled(&mut client).id;
-    let list: [&[u8]; 2] = [b"not a credential", &id];
-    assert_eq!(client.has_credential(RP, &list, &patience()), Ok(Probe::Found(1)));
-    assert_eq!(client.has_credential("other.test", &list, &patience()), Ok(Probe::Absent));
-    let mut other = other.client();
-    assert_eq!(other.has_credential(RP, &list, &patience()), Ok(Probe::Absent));
+    let (first, second) = (enrolled(&mut client), enrolled(&mut client));
+    let probe = |client: &mut Client<SocketChannel>, rp, id: &[u8], key| {
+        client.has_credential(rp, id, key, &patience()).unwrap()
+    };
+    assert_eq!(probe(&mut client, RP, &first.id, &first.public_key), Probe::Found);
+    assert_eq!(probe(&mut client, RP, b"not a credential", &first.public_key), Probe::Absent);
+    assert_eq!(probe(&mut client, "other.test", &first.id, &first.public_key), Probe::Absent);
+    assert_eq!(probe(&mut client, RP, &first.id, &second.public_key), Probe::Absent);
+    assert_eq!(probe(&mut other.client(), RP, &first.id, &first.public_key), Probe::Absent);
 
     let auth = pin_token(&mut client, PIN, Permission::MakeCredential).unwrap();
-    let refused = make(&mut client, Some(&auth), &[&id], wait!()).err();
+    let refused = make(&mut client, Some(&auth), &[&first.id], wait!()).err();
     assert_eq!(refused, Some(Status::CredentialExcluded.into()));
+}
+
+#[test]
+fn a_secret_signed_with_another_key_is_not_taken() {
+    let token = Token::start("signed", "auto", Some(PIN));
+    let mut client = token.client();
+    let (first, second) = (enrolled(&mut client), enrolled(&mut client));
+    let mixed = Credential { public_key: second.public_key, ..first };
+    assert_eq!(ask(&mut client, &mixed, (&[1; 32], None), None, wait!()).err(), Some(CtapError::Signature));
 }
 
 #[test]
@@ -211,7 +230,7 @@ fn wrong_pins_cost_tries_until_the_token_wants_power() {
 fn the_touch_is_announced_and_awaited() {
     let token = Token::start("announced", "auto", Some(PIN));
     let mut client = token.client();
-    let id = enrolled(&mut client).id;
+    let credential = enrolled(&mut client);
     token.order("mode demand");
     let mut heard = Vec::new();
     let patience = patience();
@@ -222,7 +241,7 @@ fn the_touch_is_announced_and_awaited() {
         heard.push(state);
     };
     let wait = &mut Wait { patience: &patience, on_keepalive };
-    ask(&mut client, &id, (&[1; 32], None), None, wait).unwrap();
+    ask(&mut client, &credential, (&[1; 32], None), None, wait).unwrap();
     assert!(heard.contains(&KeepAlive::TouchNeeded));
 }
 
@@ -230,7 +249,7 @@ fn the_touch_is_announced_and_awaited() {
 fn a_cancelled_touch_leaves_a_token_that_serves() {
     let token = Token::start("cancelled", "auto", Some(PIN));
     let mut client = token.client();
-    let id = enrolled(&mut client).id;
+    let credential = enrolled(&mut client);
     token.order("mode never");
     let patience = patience();
     let cancel = patience.cancel.clone();
@@ -240,36 +259,36 @@ fn a_cancelled_touch_leaves_a_token_that_serves() {
         }
     };
     let wait = &mut Wait { patience: &patience, on_keepalive };
-    let ended = ask(&mut client, &id, (&[1; 32], None), None, wait).err();
+    let ended = ask(&mut client, &credential, (&[1; 32], None), None, wait).err();
     assert_eq!(ended, Some(ChannelError::Cancelled.into()));
     token.order("mode auto");
-    ask(&mut client, &id, (&[1; 32], None), None, wait!()).unwrap();
+    ask(&mut client, &credential, (&[1; 32], None), None, wait!()).unwrap();
 }
 
 #[test]
 fn a_touch_that_does_not_come_ends_at_the_deadline() {
     let token = Token::start("deadline", "auto", Some(PIN));
     let mut client = token.client();
-    let id = enrolled(&mut client).id;
+    let credential = enrolled(&mut client);
     token.order("mode never");
     let soon = Patience { deadline: Instant::now() + Duration::from_millis(300), ..patience() };
     let ended = ask(
         &mut client,
-        &id,
+        &credential,
         (&[1; 32], None),
         None,
         &mut Wait { patience: &soon, on_keepalive: &mut |_| {} },
     );
     assert_eq!(ended.err(), Some(ChannelError::TimedOut.into()));
     token.order("mode auto");
-    ask(&mut client, &id, (&[1; 32], None), None, wait!()).unwrap();
+    ask(&mut client, &credential, (&[1; 32], None), None, wait!()).unwrap();
 }
 
 #[test]
 fn another_thread_cancels_a_wait_for_a_silent_token() {
     let token = Token::start("silent", "auto", Some(PIN));
     let mut client = token.client();
-    let id = enrolled(&mut client).id;
+    let credential = enrolled(&mut client);
     token.order("mode never");
     let patience = patience();
     let (cancel, folder) = (patience.cancel.clone(), token.folder.clone());
@@ -278,7 +297,7 @@ fn another_thread_cancels_a_wait_for_a_silent_token() {
         cancel.cancel();
     });
     let wait = &mut Wait { patience: &patience, on_keepalive: &mut |_| {} };
-    let ended = ask(&mut client, &id, (&[1; 32], None), None, wait).err();
+    let ended = ask(&mut client, &credential, (&[1; 32], None), None, wait).err();
     assert_eq!(ended, Some(ChannelError::Cancelled.into()));
     canceller.join().unwrap();
 }
@@ -287,7 +306,7 @@ fn another_thread_cancels_a_wait_for_a_silent_token() {
 fn a_token_pulled_out_while_it_waits_is_gone() {
     let token = Token::start("pulled", "auto", Some(PIN));
     let mut client = token.client();
-    let id = enrolled(&mut client).id;
+    let credential = enrolled(&mut client);
     token.order("mode never");
     let patience = patience();
     let on_keepalive = &mut |state| {
@@ -296,7 +315,7 @@ fn a_token_pulled_out_while_it_waits_is_gone() {
         }
     };
     let wait = &mut Wait { patience: &patience, on_keepalive };
-    let ended = ask(&mut client, &id, (&[1; 32], None), None, wait).err();
+    let ended = ask(&mut client, &credential, (&[1; 32], None), None, wait).err();
     assert_eq!(ended, Some(ChannelError::Gone.into()));
 }
 

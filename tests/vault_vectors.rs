@@ -109,15 +109,25 @@ fn the_fixed_vault_opens_with_either_token_and_holds_what_it_should() {
     assert_eq!(open_with(1), expected);
 }
 
+/// A point of P-256, as a credential's public key would be one.
+fn point(token: u8) -> Vec<u8> {
+    use p256::elliptic_curve::sec1::ToSec1Point as _;
+    let secret = p256::SecretKey::from_slice(&[token | 0x10; 32]).unwrap();
+    secret.public_key().to_sec1_point(false).as_bytes().to_vec()
+}
+
 fn new_slot(token: u8, holder: &str, secrets: &Value) -> NewSlot {
-    // CBOR {0: credential id, 1: "rootseal", 2: [salt, salt], 3: true, 4: AAGUID}
-    let mut binding = vec![0xa5, 0x00, 0x44, token, token, token, token, 0x01, 0x68];
+    // CBOR {0: credential id, 1: "rootseal", 2: [salt, salt], 3: true, 4: AAGUID, 5: public key, 6: true}
+    let mut binding = vec![0xa7, 0x00, 0x44, token, token, token, token, 0x01, 0x68];
     binding.extend_from_slice(b"rootseal\x02\x82\x58\x20");
     binding.extend_from_slice(&[token; 32]);
     binding.extend_from_slice(&[0x58, 0x20]);
     binding.extend_from_slice(&[token | 0x80; 32]);
     binding.extend_from_slice(&[0x03, 0xf5, 0x04, 0x50]);
     binding.extend_from_slice(&[0xaa; 16]);
+    binding.extend_from_slice(&[0x05, 0x58, 0x41]);
+    binding.extend_from_slice(&point(token));
+    binding.extend_from_slice(&[0x06, 0xf5]);
     NewSlot {
         holder: holder.to_owned(),
         label: format!("{holder}'s key"),

@@ -4,6 +4,7 @@
 //! format, no protocol, no I/O but the kernel's random numbers.
 
 pub mod aead;
+pub mod ecdsa;
 pub mod hash;
 pub mod hpke;
 pub mod kdf;

@@ -8,6 +8,8 @@ use super::message::{
 use super::pin::PinUvToken;
 use super::{CtapError, Status, Wait};
 use crate::channel::{Channel, Patience};
+use crate::crypto::ecdsa::PublicKey;
+use crate::crypto::random;
 use crate::secret::TokenSecret;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -27,14 +29,16 @@ pub struct Credential {
     pub id: Vec<u8>,
     /// The model of the token.
     pub aaguid: [u8; 16],
+    /// The key that it signs with.
+    pub public_key: PublicKey,
 }
 
 /// What a silent probe found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// The token holds the credential at this place of the list.
-    Found(usize),
-    /// The token holds none of them.
+    /// The token holds the credential: it signed a number that nobody could know before.
+    Found,
+    /// The token does not hold it, or cannot sign with it.
     Absent,
     /// The token does not say so without its user.
     Silent,
@@ -46,6 +50,8 @@ pub struct HmacRequest<'a> {
     pub rp_id: &'a str,
     /// The credential's id.
     pub credential_id: &'a [u8],
+    /// The key that it signs with.
+    pub public_key: &'a PublicKey,
     /// The first salt.
     pub salt: &'a [u8; 32],
     /// A second one, answered with the same touch.
@@ -107,62 +113,63 @@ impl<C: Channel> Client<C> {
         if !matches!(made.credential_id.len(), 1..=1023) {
             return Err(CtapError::Malformed("a credential id of an impossible length"));
         }
-        Ok(Credential { id: made.credential_id, aaguid: made.aaguid })
+        Ok(Credential { id: made.credential_id, aaguid: made.aaguid, public_key: made.public_key })
     }
 
-    /// Asks silently (no touch, no PIN) which of the credentials the token holds; stops at the first.
-    ///
-    /// They are asked for one by one: given a list, a token need not say which one it chose.
+    /// Asks silently (no touch, no PIN) whether the token holds a credential, and has it prove that.
     ///
     /// # Errors
     /// [`CtapError::Channel`], [`CtapError::Malformed`] and what else keeps a token from answering.
     pub fn has_credential(
         &mut self,
         rp_id: &str,
-        credential_ids: &[&[u8]],
+        credential_id: &[u8],
+        public_key: &PublicKey,
         patience: &Patience,
     ) -> Result<Probe, CtapError> {
-        let longest = self.info.max_credential_id_length.unwrap_or(u64::MAX);
-        let mut verdict = Probe::Absent;
-        for (index, id) in credential_ids.iter().enumerate().filter(|(_, id)| id.len() as u64 <= longest) {
-            let request = AssertionRequest {
-                rp_id,
-                // Nobody looks at the signature.
-                client_data_hash: &[0; 32],
-                credential_id: id,
-                hmac_secret: None,
-                up: false,
-                auth: None,
-            };
-            match self.quick(&request.encode()?, patience) {
-                Ok(reply) => {
-                    let reply = AssertionReply::decode(&reply)?;
-                    is_credential(&reply, id)?;
-                    is_rp(&reply.auth_data, rp_id)?;
-                    return Ok(Probe::Found(index));
-                }
-                // Section 6.2.2; some tokens answer the second to ids that they did not make.
-                Err(CtapError::Status(Status::NoCredentials | Status::InvalidCredential)) => {}
-                // With `alwaysUv`, or from a token that does nothing without a touch.
-                Err(CtapError::Status(
-                    Status::PinRequired
-                    | Status::UpRequired
-                    | Status::UnsupportedOption
-                    | Status::InvalidOption
-                    | Status::OperationDenied
-                    | Status::NotAllowed
-                    | Status::UvBlocked,
-                )) => verdict = Probe::Silent,
-                Err(other) => return Err(other),
-            }
+        if self.info.max_credential_id_length.is_some_and(|longest| credential_id.len() as u64 > longest) {
+            return Ok(Probe::Absent);
         }
-        Ok(verdict)
+        // Drawn here and for each question: an answer that was overheard once proves nothing.
+        let challenge = random::public().or(Err(CtapError::Random))?;
+        let request = AssertionRequest {
+            rp_id,
+            client_data_hash: &challenge,
+            credential_id,
+            hmac_secret: None,
+            up: false,
+            auth: None,
+        };
+        match self.quick(&request.encode()?, patience) {
+            Ok(reply) => {
+                let reply = AssertionReply::decode(&reply)?;
+                is_credential(&reply, credential_id)?;
+                is_rp(&reply.auth_data, rp_id)?;
+                let proved = reply.is_signed_by(public_key, &challenge);
+                Ok(if proved { Probe::Found } else { Probe::Absent })
+            }
+            // Section 6.2.2; some tokens answer the second to ids that they did not make.
+            Err(CtapError::Status(Status::NoCredentials | Status::InvalidCredential)) => Ok(Probe::Absent),
+            // From a token that does nothing without its user. Section 6.2.2 wants an answer, of one with
+            // `alwaysUv` too (step 5).
+            Err(CtapError::Status(
+                Status::PinRequired
+                | Status::UpRequired
+                | Status::UnsupportedOption
+                | Status::InvalidOption
+                | Status::OperationDenied
+                | Status::NotAllowed
+                | Status::UvBlocked,
+            )) => Ok(Probe::Silent),
+            Err(other) => Err(other),
+        }
     }
 
     /// Asks a credential for its secrets. Needs a touch; with `auth`, they are those of a verified user.
     ///
     /// # Errors
-    /// All of [`CtapError`]; [`Status::NoCredentials`] if the token does not hold the credential.
+    /// All of [`CtapError`]; [`Status::NoCredentials`] if the token does not hold the credential,
+    /// [`CtapError::Signature`] if it only says so.
     pub fn hmac_secret(
         &mut self,
         request: &HmacRequest<'_>,
@@ -192,6 +199,9 @@ impl<C: Channel> Client<C> {
         let reply = AssertionReply::decode(&self.command(&assertion.encode()?, wait)?)?;
         is_credential(&reply, request.credential_id)?;
         check(&reply.auth_data, request.rp_id, auth)?;
+        if !reply.is_signed_by(request.public_key, request.client_data_hash) {
+            return Err(CtapError::Signature);
+        }
         let Some(HmacSecret::Encrypted(outputs)) = reply.auth_data.hmac_secret else {
             return Err(CtapError::Malformed("an assertion without hmac-secret"));
         };

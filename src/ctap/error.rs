@@ -31,6 +31,9 @@ pub enum CtapError {
     /// `hmac-secret` answers differently in the two cases.
     #[error("the token verified its user otherwise than it was asked to")]
     UvMismatch,
+    /// The answer was not signed by the credential that was asked.
+    #[error("the token's answer is not signed by the credential")]
+    Signature,
     /// The operating system gave no random bytes.
     #[error("no random bytes from the operating system")]
     Random,

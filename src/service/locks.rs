@@ -89,6 +89,7 @@ impl Service {
         wanted: Wanted,
     ) -> Result<Derived, Error> {
         let _pin = if binding_needs_pin(slot.binding())? {
+            prove(token, slot).await?;
             Some(self.verify_pin(asker, token, label, PinPurpose::Derive).await?)
         } else {
             None
@@ -191,8 +192,7 @@ impl Service {
             return Err(Error::TokenChoice(list(found.iter().map(|found| &found.token))));
         }
         found.pop().ok_or_else(|| {
-            let labels: Vec<_> =
-                header.keyslots().iter().map(|slot| format!("\u{201c}{}\u{201d}", slot.label())).collect();
+            let labels: Vec<_> = header.keyslots().iter().map(|slot| quoted(slot.label())).collect();
             Error::WrongToken(labels.join(" or "))
         })
     }
@@ -251,6 +251,14 @@ impl Service {
     }
 }
 
+/// Has the device prove once more that it is the keyslot's token, now over the connection that the PIN will take:
+/// since it was found, another one may have taken its place.
+async fn prove(token: &Present, slot: &Keyslot) -> Result<(), Error> {
+    let binding = vec![slot.binding().to_vec()];
+    let proved = token.worker.run(QUESTION, move |token, patience| token.find(&binding, patience)).await?;
+    proved.map(drop).ok_or_else(|| Error::WrongToken(quoted(slot.label())))
+}
+
 async fn verify(
     token: &Present,
     pin: Pin,
@@ -261,6 +269,10 @@ async fn verify(
         Ok((pin, verified))
     });
     Ok(job.await?)
+}
+
+fn quoted(label: &str) -> String {
+    format!("\u{201c}{label}\u{201d}")
 }
 
 /// What people call a connected token.

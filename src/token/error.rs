@@ -62,6 +62,7 @@ impl From<CtapError> for TokenError {
             CtapError::Channel(error) => error.into(),
             CtapError::Busy => Self::Busy,
             CtapError::NotAPin => Self::NotAPin,
+            CtapError::Signature => Self::NotEnrolled,
             CtapError::Status(status) => match status {
                 Status::TouchTimeout => Self::TimedOut,
                 Status::KeepaliveCancel | Status::OperationDenied => Self::Cancelled,

@@ -134,8 +134,8 @@ class House:
             *self._daemon_options,
         ]
 
-    def start_daemon(self, *allowed: str) -> None:
-        sockets = json.dumps([f"{self.dir}/{name}.sock" for name in ("token", "other")])
+    def start_daemon(self, *allowed: str, sockets: tuple[str, ...] = ("token", "other")) -> None:
+        sockets = json.dumps([f"{self.dir}/{name}.sock" for name in sockets])
         endpoints = json.dumps([self.endpoint, *allowed])
         (self.dir / "rootseald.toml").write_text(
             f"[tokens]\nhid_sockets = {sockets}\n[aws]\nallowed_endpoints = {endpoints}\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hpke
-from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -267,11 +267,15 @@ class VaultFormat(unittest.TestCase):
     def test_a_fido2_binding_reads_as_the_page_says(self):
         for slot in Vault(self.data).header[4]:
             binding = uncbor(slot[5])
-            self.assertEqual(set(binding), {0, 1, 2, 3, 4})
+            self.assertEqual(set(binding), {0, 1, 2, 3, 4, 5, 6})
             self.assertEqual(binding[1], "rootseal")
             self.assertEqual([len(salt) for salt in binding[2]], [32, 32])
             self.assertIs(binding[3], True)
             self.assertEqual(len(binding[4]), 16)
+            self.assertEqual((len(binding[5]), binding[5][0]), (65, 4))
+            # Raises for what is no point of the curve.
+            ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), binding[5])
+            self.assertIs(binding[6], True)
 
     def test_the_wrong_token_opens_nothing(self):
         vault = Vault(self.data)

@@ -1,6 +1,7 @@
 //! Authenticator data (Web Authentication section 6.1), as both replies carry it.
 
-use super::fixed;
+use super::{cose, fixed};
+use crate::crypto::ecdsa::PublicKey;
 use crate::ctap::CtapError;
 use crate::ctap::cbor::{self, Value};
 
@@ -31,6 +32,8 @@ pub struct Attested {
     pub aaguid: [u8; 16],
     /// The credential's id.
     pub credential_id: Vec<u8>,
+    /// The key that it signs with.
+    pub public_key: PublicKey,
 }
 
 /// The output of `hmac-secret` (CTAP 2.1 section 12.5).
@@ -57,8 +60,9 @@ impl AuthData {
             let (length, after) = take::<2>(after)?;
             let length = usize::from(u16::from_be_bytes(length));
             let (id, after) = after.split_at_checked(length).ok_or(SHORT)?;
-            let (_public_key, after) = cbor::decode_prefix(after)?;
-            attested = Some(Attested { aaguid, credential_id: id.to_vec() });
+            let (key, after) = cbor::decode_prefix(after)?;
+            let public_key = cose::credential_key(key.map()?)?;
+            attested = Some(Attested { aaguid, credential_id: id.to_vec(), public_key });
             rest = after;
         }
         let mut hmac_secret = None;

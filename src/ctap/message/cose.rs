@@ -1,10 +1,28 @@
-//! The P-256 public keys of the key agreement, as COSE keys (CTAP 2.1 section 6.5.6).
+//! P-256 public keys as COSE keys (RFC 9053 section 7.1.1): of the key agreement, and of credentials.
 
 use super::{Writer, Written, fixed};
+use crate::crypto::ecdsa::PublicKey;
 use crate::ctap::CtapError;
 use crate::ctap::cbor::{Map, Value};
 
-/// A point as it came or goes; not validated here.
+/// A credential's key: ES256 on P-256, which is all that we ask for, and nothing else beside it (Web Authentication
+/// section 6.5.1).
+pub(super) fn credential_key(map: &Map<'_>) -> Result<PublicKey, CtapError> {
+    const OTHER: CtapError = CtapError::Malformed("a credential with another kind of key than asked for");
+    const EC2: i64 = 2;
+    const ES256: i64 = -7;
+    const P256: i64 = 1;
+    let fixed_ones = [(1, EC2), (3, ES256), (-1, P256)];
+    if map.iter().count() != 5 || !fixed_ones.iter().all(|(key, is)| map.at(*key) == Some(&Value::Int(*is))) {
+        return Err(OTHER);
+    }
+    let (Some(Value::Bytes(x)), Some(Value::Bytes(y))) = (map.at(-2), map.at(-3)) else { return Err(OTHER) };
+    let point = [&[0x04][..], &fixed::<32>(x)?, &fixed::<32>(y)?].concat();
+    PublicKey::from_bytes(&fixed(&point)?)
+        .or(Err(CtapError::Malformed("a credential with a key that is not on P-256")))
+}
+
+/// A point of the key agreement (CTAP 2.1 section 6.5.6) as it came or goes; not validated here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyAgreement {
     /// The x coordinate, big-endian.

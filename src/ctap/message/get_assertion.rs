@@ -1,6 +1,7 @@
 //! `authenticatorGetAssertion` (CTAP 2.1 section 6.2).
 
 use super::{AuthData, KeyAgreement, PinUvAuth, credentials, request};
+use crate::crypto::ecdsa::PublicKey;
 use crate::ctap::CtapError;
 use crate::ctap::cbor::{self, Value};
 
@@ -55,13 +56,16 @@ impl AssertionRequest<'_> {
     }
 }
 
-/// The reply to `authenticatorGetAssertion`; its signature is not looked at.
+/// The reply to `authenticatorGetAssertion`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AssertionReply {
     /// The credential's id; may be left out when the request named one credential only.
     pub credential_id: Option<Vec<u8>>,
     /// `authData`
     pub auth_data: AuthData,
+    /// `authData` as it came, which is what was signed.
+    signed: Vec<u8>,
+    signature: Vec<u8>,
 }
 
 impl AssertionReply {
@@ -72,12 +76,21 @@ impl AssertionReply {
     pub fn decode(body: &[u8]) -> Result<Self, CtapError> {
         let value = cbor::decode(body)?;
         let map = value.map()?;
-        let auth_data = map.at(0x02).ok_or(CtapError::Malformed("an assertion without authData"))?;
+        let auth_data = map.at(0x02).ok_or(CtapError::Malformed("an assertion without authData"))?.bytes()?;
+        let signature = map.at(0x03).ok_or(CtapError::Malformed("an assertion without a signature"))?;
         let credential = map.at(0x01).map(Value::map).transpose()?;
         let credential_id = credential.and_then(|credential| credential.named("id"));
         Ok(Self {
             credential_id: credential_id.map(Value::bytes).transpose()?.map(<[u8]>::to_vec),
-            auth_data: AuthData::decode(auth_data.bytes()?)?,
+            auth_data: AuthData::decode(auth_data)?,
+            signed: auth_data.to_vec(),
+            signature: signature.bytes()?.to_vec(),
         })
+    }
+
+    /// Whether the owner of `key` made this answer to this question (Web Authentication section 6.3.3).
+    #[must_use]
+    pub fn is_signed_by(&self, key: &PublicKey, client_data_hash: &[u8; 32]) -> bool {
+        key.verifies(&[&self.signed, client_data_hash], &self.signature)
     }
 }

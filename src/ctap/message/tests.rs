@@ -1,4 +1,5 @@
 use super::*;
+use crate::crypto::ecdsa::PublicKey;
 use crate::ctap::Status;
 use serde_json::Value;
 
@@ -25,6 +26,14 @@ fn platform_key() -> KeyAgreement {
         serde_json::from_str(include_str!("../../../tests/vectors/ctap/pin_protocols.json")).unwrap();
     let coordinate = |name: &str| unhex(&vectors[0][name]).try_into().unwrap();
     KeyAgreement { x: coordinate("platform_x"), y: coordinate("platform_y") }
+}
+
+/// The key that `generate.py` gives to its credential: the other side's of the second vector.
+fn credential_key() -> PublicKey {
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../../tests/vectors/ctap/pin_protocols.json")).unwrap();
+    let point = [vec![4], unhex(&vectors[1]["token_x"]), unhex(&vectors[1]["token_y"])].concat();
+    PublicKey::from_bytes(&point.try_into().unwrap()).unwrap()
 }
 
 fn fixed_bytes(what: &str) -> Vec<u8> {
@@ -111,8 +120,12 @@ fn replies_are_read() {
     let made = CredentialReply::decode(MADE).unwrap().auth_data;
     assert!(made.user_present && !made.user_verified);
     assert_eq!(made.hmac_secret, Some(HmacSecret::Enabled(true)));
-    assert_eq!(made.attested.unwrap().credential_id, fixed_bytes("credential"));
+    let attested = made.attested.unwrap();
+    assert_eq!(attested.credential_id, fixed_bytes("credential"));
+    assert_eq!(attested.public_key, credential_key());
     let asserted = AssertionReply::decode(ASSERTED).unwrap();
+    assert!(asserted.is_signed_by(&credential_key(), &fixed_bytes("client data").try_into().unwrap()));
+    assert!(!asserted.is_signed_by(&credential_key(), &[0; 32]));
     assert_eq!(asserted.credential_id, Some(fixed_bytes("credential")));
     assert!(asserted.auth_data.user_verified);
     assert_eq!(asserted.auth_data.hmac_secret, Some(HmacSecret::Encrypted(vec![9; 80])));

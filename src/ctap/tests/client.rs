@@ -1,10 +1,13 @@
-use super::fake::{Behaviour, ID, PIN, RP, Seen, fake, output};
+use super::fake::{Behaviour, ID, PIN, RP, Seen, fake, our_key, output};
 use super::mock::{Mock, patience};
+use crate::ctap::cbor;
 use crate::ctap::{
     Client, Credential, CtapError, HmacOutput, HmacRequest, KeepAlive, NewCredential, Permission, PinRetries,
     PinUvAuthProtocol, PinUvToken, Probe, Status, Wait,
 };
 use crate::secret::Pin;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 fn connected(behaviour: Behaviour) -> (Client<Mock>, Seen) {
     let (mock, seen) = fake(behaviour);
@@ -31,6 +34,7 @@ fn ask(client: &mut Client<Mock>, two: bool, auth: Option<&PinUvToken>) -> Resul
     let request = HmacRequest {
         rp_id: RP,
         credential_id: ID,
+        public_key: &our_key(),
         salt: &[1; 32],
         second_salt: two.then_some(&[2; 32]),
         client_data_hash: &[3; 32],
@@ -69,6 +73,7 @@ fn the_whole_path_works_with_both_protocols_old_and_new() {
         let auth = token(&mut client, PIN, Permission::MakeCredential).unwrap();
         let credential = make(&mut client, Some(&auth)).unwrap();
         assert_eq!((credential.id.as_slice(), credential.aaguid), (ID, [0xaa; 16]));
+        assert_eq!(credential.public_key, our_key());
         let auth = token(&mut client, PIN, Permission::GetAssertion).unwrap();
         let answer = ask(&mut client, true, Some(&auth)).unwrap();
         answer.first.with(|bytes| assert_eq!(bytes, output(&[1; 32], true)));
@@ -156,6 +161,10 @@ fn an_answer_that_is_not_the_one_asked_for_is_refused() {
     assert_eq!(asked(short), CtapError::Malformed("an hmac-secret of another length than asked for"));
     let none = Behaviour { enabled: false, ..other() };
     assert_eq!(made(none), CtapError::Unsupported("hmac-secret for this credential"));
+    assert_eq!(asked(Behaviour { key: 0x44, ..other() }), CtapError::Signature);
+    assert_eq!(asked(Behaviour { signs_for: Some([4; 32]), ..other() }), CtapError::Signature);
+    let eddsa = Behaviour { algorithm: -8, ..other() };
+    assert_eq!(made(eddsa), CtapError::Malformed("a credential with another kind of key than asked for"));
     let nameless = Behaviour { id: b"", ..other() };
     assert_eq!(made(nameless), CtapError::Malformed("a credential id of an impossible length"));
 }
@@ -175,27 +184,55 @@ fn two_salts_want_two_answers_and_one_wants_one() {
     assert_eq!(ask(&mut client, false, None).err(), Some(why));
 }
 
+fn probe(client: &mut Client<Mock>, id: &[u8]) -> Result<Probe, CtapError> {
+    client.has_credential(RP, id, &our_key(), &patience())
+}
+
+/// What a probe for its own credential says of a token with this behaviour.
+fn probed(behaviour: Behaviour) -> Result<Probe, CtapError> {
+    probe(&mut connected(behaviour).0, ID)
+}
+
 #[test]
 fn a_probe_finds_the_credential_without_its_user() {
     for names_credential in [true, false] {
         let (mut client, _) = connected(Behaviour { names_credential, ..Behaviour::default() });
-        let mut probe = |ids: &[&[u8]]| client.has_credential(RP, ids, &patience());
-        assert_eq!(probe(&[b"not it", b"nor this", ID]), Ok(Probe::Found(2)));
-        assert_eq!(probe(&[b"not it"]), Ok(Probe::Absent));
-        assert_eq!(probe(&[]), Ok(Probe::Absent));
+        assert_eq!(probe(&mut client, ID), Ok(Probe::Found));
+        assert_eq!(probe(&mut client, b"not it"), Ok(Probe::Absent));
     }
+}
+
+#[test]
+fn a_token_that_only_claims_to_hold_the_credential_is_not_believed() {
+    assert_eq!(probed(Behaviour { key: 0x44, ..Behaviour::default() }), Ok(Probe::Absent));
+    for signs_for in [Some([0; 32]), Some([3; 32])] {
+        assert_eq!(probed(Behaviour { signs_for, ..Behaviour::default() }), Ok(Probe::Absent));
+    }
+}
+
+#[test]
+fn each_probe_asks_for_something_new() {
+    let (mock, _) = fake(Behaviour::default());
+    let sent = Arc::clone(&mock.sent);
+    let mut client = Client::connect(mock, &patience()).unwrap();
+    assert_eq!([probe(&mut client, ID), probe(&mut client, ID)], [Ok(Probe::Found); 2]);
+    let sent = sent.lock().unwrap();
+    let questions = sent.iter().filter_map(|(_, _, message)| message.strip_prefix(&[2]));
+    let challenges: BTreeSet<_> = questions
+        .map(|body| cbor::decode(body).unwrap().map().unwrap().at(2).unwrap().bytes().unwrap().to_vec())
+        .collect();
+    assert_eq!(challenges.len(), 2);
 }
 
 #[test]
 fn a_probe_sends_no_id_that_is_too_long_for_the_token() {
     let (mut client, seen) = connected(Behaviour { max_id: 18, ..Behaviour::default() });
-    assert_eq!(client.has_credential(RP, &[ID, b"short"], &patience()), Ok(Probe::Absent));
-    assert_eq!(seen.lock().unwrap().len(), 2);
+    assert_eq!(probe(&mut client, ID), Ok(Probe::Absent));
+    assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
 #[test]
 fn a_probe_that_tells_nothing_says_so() {
-    let probed = |behaviour| connected(behaviour).0.has_credential(RP, &[ID], &patience());
     for code in [0x36, 0x3b, 0x2b, 0x30] {
         let refuse = Some((2, code));
         assert_eq!(probed(Behaviour { refuse, ..Behaviour::default() }), Ok(Probe::Silent));
@@ -206,6 +243,8 @@ fn a_probe_that_tells_nothing_says_so() {
     assert_eq!(probed(Behaviour { refuse, ..Behaviour::default() }), Err(Status::Other(0x7f).into()));
     let rp = "evil.test";
     assert!(probed(Behaviour { rp, ..Behaviour::default() }).is_err());
+    let id = b"another credential";
+    assert!(probed(Behaviour { id, ..Behaviour::default() }).is_err());
 }
 
 #[test]

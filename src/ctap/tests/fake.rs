@@ -1,17 +1,21 @@
 //! A token that computes: the other side of every command of ours, with faults to switch on.
 
 use super::mock::{CBOR, KEEPALIVE, Mock, Step};
+use crate::crypto::ecdsa::PublicKey;
 use crate::ctap::cbor::{self, Map, Value};
 use crate::ctap::message::KeyAgreement;
 use crate::ctap::protocol::{PinUvAuthProtocol, SharedSecret, public};
 use minicbor::Encoder;
 use p256::SecretKey;
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex};
 
 pub(super) const PIN: &str = "123456";
 pub(super) const RP: &str = "rootseal.test";
 pub(super) const ID: &[u8] = b"the credential's id";
+const KEY: u8 = 0x43;
 const PIN_TOKEN: [u8; 32] = [0x77; 32];
 
 /// How a [`Fake`] behaves; the default is a CTAP 2.1 token with a PIN.
@@ -33,6 +37,12 @@ pub(super) struct Behaviour {
     pub(super) cut: usize,
     pub(super) enabled: bool,
     pub(super) names_credential: bool,
+    /// What the credential's private key is made of.
+    pub(super) key: u8,
+    /// Signs for this client data hash, whatever was sent.
+    pub(super) signs_for: Option<[u8; 32]>,
+    /// What COSE says that the credential's key is for.
+    pub(super) algorithm: i8,
     pub(super) max_id: u8,
 }
 
@@ -51,6 +61,9 @@ impl Default for Behaviour {
             cut: 0,
             enabled: true,
             names_credential: true,
+            key: KEY,
+            signs_for: None,
+            algorithm: -7,
             max_id: 64,
         }
     }
@@ -183,8 +196,10 @@ impl Behaviour {
         data.extend(u16::try_from(self.id.len()).unwrap().to_be_bytes());
         data.extend(self.id);
         let mut e = Encoder::new(data);
-        // A public key of any kind, then the extensions.
-        e.map(1).unwrap().u8(1).unwrap().u8(2).unwrap();
+        let point = *credential_key(self.key).as_bytes();
+        let (x, y) = point[1..].split_at(32);
+        e.map(5).unwrap().i8(1).unwrap().i8(2).unwrap().i8(3).unwrap().i8(self.algorithm).unwrap();
+        e.i8(-1).unwrap().i8(1).unwrap().i8(-2).unwrap().bytes(x).unwrap().i8(-3).unwrap().bytes(y).unwrap();
         e.map(1).unwrap().str("hmac-secret").unwrap().bool(self.enabled).unwrap();
         let data = e.into_writer();
         let mut e = Encoder::new(Vec::new());
@@ -217,13 +232,16 @@ impl Behaviour {
             e.map(1).unwrap().str("hmac-secret").unwrap().bytes(&encrypted).unwrap();
             data = e.into_writer();
         }
+        let asked = map.at(2).unwrap().bytes().unwrap().try_into().unwrap();
+        let message = [&data[..], &self.signs_for.unwrap_or(asked)].concat();
+        let signature: Signature = SigningKey::from_slice(&[self.key; 32]).unwrap().sign(&message);
         let mut e = Encoder::new(Vec::new());
         e.map(2 + u64::from(self.names_credential)).unwrap();
         if self.names_credential {
             e.u8(1).unwrap().map(2).unwrap().str("id").unwrap().bytes(self.id).unwrap();
             e.str("type").unwrap().str("public-key").unwrap();
         }
-        e.u8(2).unwrap().bytes(&data).unwrap().u8(3).unwrap().bytes(&[1; 70]).unwrap();
+        e.u8(2).unwrap().bytes(&data).unwrap().u8(3).unwrap().bytes(signature.to_der().as_bytes()).unwrap();
         Ok(e.into_writer())
     }
 
@@ -256,6 +274,17 @@ impl Behaviour {
 
 fn token_key() -> SecretKey {
     SecretKey::from_slice(&[0x42; 32]).unwrap()
+}
+
+/// What the credential with the default key is known by.
+pub(super) fn our_key() -> PublicKey {
+    credential_key(KEY)
+}
+
+fn credential_key(secret: u8) -> PublicKey {
+    let secret = SecretKey::from_slice(&[secret; 32]).unwrap();
+    let KeyAgreement { x, y } = public(&secret).unwrap();
+    PublicKey::from_bytes(&[&[4][..], &x, &y].concat().try_into().unwrap()).unwrap()
 }
 
 /// What the credential answers to a salt.

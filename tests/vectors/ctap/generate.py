@@ -12,6 +12,7 @@ import json
 import pathlib
 from unittest import mock
 
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2 import cbor
 from fido2.ctap2.pin import PinProtocolV1, PinProtocolV2
@@ -93,10 +94,16 @@ def corpus_cbor():
     cose = {1: 2, 3: -25, -1: 1} | token
     rp = hashlib.sha256(b"rootseal.test").digest()
     ident = fixed("credential")
-    public = cbor.encode({1: 2, 3: -7, -1: 1} | token)
-    made = rp + b"\xc1\0\0\0\x01" + fixed("aaguid", 16) + b"\0\x20" + ident + public
-    made += cbor.encode({"hmac-secret": True})
+
+    def made_with(public):
+        made = rp + b"\xc1\0\0\0\x01" + fixed("aaguid", 16) + b"\0\x20" + ident
+        return made + cbor.encode(public) + cbor.encode({"hmac-secret": True})
+
+    es256_key = {1: 2, 3: -7, -1: 1} | token
+    made = made_with(es256_key)
     asserted = rp + b"\x85\0\0\0\x02" + cbor.encode({"hmac-secret": b"\x09" * 80})
+    es256 = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+    signature = key("protocol 2, token").sign(asserted + fixed("client data"), es256)
     info = {
         1: ["U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1"],
         2: ["credProtect", "hmac-secret", "largeBlobKey"],
@@ -121,10 +128,17 @@ def corpus_cbor():
         "pin_retries": cbor.encode({3: 8, 4: False}),
         "make_credential": cbor.encode({1: "none", 2: made, 3: {}}),
         "get_assertion": cbor.encode(
-            {1: {"id": ident, "type": "public-key"}, 2: asserted, 3: b"\x30\x06\x02\x01\x01\x02\x01\x01"}
+            {1: {"id": ident, "type": "public-key"}, 2: asserted, 3: signature}
         ),
         "auth_data_made": made,
         "auth_data_asserted": asserted,
+        "auth_data_key_not_on_curve": made_with(es256_key | {-3: token[-2]}),
+        "auth_data_key_compressed": made_with(es256_key | {-3: True}),
+        "auth_data_key_short": made_with(es256_key | {-2: token[-2][1:]}),
+        "auth_data_key_on_p384": made_with(es256_key | {-1: 2}),
+        "auth_data_key_for_ecdh": made_with(es256_key | {3: -25}),
+        "auth_data_key_eddsa": made_with({1: 1, 3: -8, -1: 6, -2: token[-2]}),
+        "auth_data_key_with_more": made_with(es256_key | {2: b"kid"}),
         "auth_data_id_too_long": made[:53] + b"\xff\xff" + made[55:],
         "no_credentials": b"\x2e",
         "duplicate_key": bytes.fromhex("a203080308"),

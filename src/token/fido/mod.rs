@@ -1,13 +1,18 @@
 //! FIDO2 tokens: a credential with `hmac-secret`, one salt for each lock (CTAP 2.1 section 12.5).
 
+mod binding;
+
+pub(super) use binding::Binding;
+
 use super::{Derived, PinPurpose, Token, TokenError, Traits, Wanted};
 use crate::channel::{Channel, Patience};
 use crate::crypto::random;
-use crate::ctap::{Client, HmacRequest, KeepAlive, NewCredential, Permission, PinUvToken, Probe, Wait};
+use crate::ctap::{
+    Client, CtapError, HmacRequest, KeepAlive, NewCredential, Permission, PinUvToken, Probe, Wait,
+};
 use crate::secret::Pin;
 use crate::transport::hidraw::HidrawChannel;
 use crate::transport::socket::SocketChannel;
-use minicbor::{Decoder, Encoder};
 use std::path::PathBuf;
 
 /// Relying party of all our credentials. No origin: no browser can ask for them.
@@ -63,14 +68,20 @@ impl Token for FidoToken {
     fn find(&mut self, bindings: &[Vec<u8>], patience: &Patience) -> Result<Option<usize>, TokenError> {
         let bindings: Vec<_> =
             bindings.iter().map(|bytes| Binding::decode(bytes)).collect::<Result<_, _>>()?;
-        let ids: Vec<_> = bindings.iter().map(|binding| &*binding.credential_id).collect();
         self.command(patience, |client, _| {
-            Ok(match client.has_credential(RP_ID, &ids, patience)? {
-                Probe::Found(index) => Some(index),
-                Probe::Absent => None,
-                // It does not say so without its user: then the model has to do.
-                Probe::Silent => bindings.iter().position(|binding| binding.aaguid == client.info().aaguid),
-            })
+            let mut by_model = None;
+            for (index, binding) in bindings.iter().enumerate() {
+                match client.has_credential(RP_ID, &binding.credential_id, &binding.public_key, patience)? {
+                    Probe::Found => return Ok(Some(index)),
+                    // The model has to do for one that was silent from the start, and for no other: any device can
+                    // refuse to answer, and claim to be of any model.
+                    Probe::Silent if !binding.proves_itself && binding.aaguid == client.info().aaguid => {
+                        by_model = by_model.or(Some(index));
+                    }
+                    Probe::Silent | Probe::Absent => {}
+                }
+            }
+            Ok(by_model)
         })
     }
 
@@ -106,18 +117,34 @@ impl Token for FidoToken {
             client_data_hash: &client_data_hash,
             exclude: &[],
         };
-        let (made, user_verified) = self.command(patience, |client, proof| {
+        let (made, user_verified, proves_itself) = self.command(patience, |client, proof| {
             let made = client.make_credential(
                 &new,
                 proof,
                 &mut Wait { patience, on_keepalive: &mut |state| when_needed(state, blinks) },
             )?;
-            Ok((made, proof.is_some()))
+            let proves_itself = match client.has_credential(RP_ID, &made.id, &made.public_key, patience)? {
+                Probe::Found => true,
+                Probe::Silent => false,
+                // It would never be found again.
+                Probe::Absent => {
+                    return Err(CtapError::Unsupported("a question without a PIN and a touch").into());
+                }
+            };
+            Ok((made, proof.is_some(), proves_itself))
         })?;
         // Each proof is good for one command.
         self.proof = None;
         let salts = [public_random()?, public_random()?];
-        Ok(Binding { credential_id: made.id, salts, user_verified, aaguid: made.aaguid }.encode())
+        let binding = Binding {
+            credential_id: made.id,
+            salts,
+            user_verified,
+            aaguid: made.aaguid,
+            public_key: made.public_key,
+            proves_itself,
+        };
+        Ok(binding.encode())
     }
 
     fn derive(
@@ -139,6 +166,7 @@ impl Token for FidoToken {
         let request = HmacRequest {
             rp_id: RP_ID,
             credential_id: &binding.credential_id,
+            public_key: &binding.public_key,
             salt,
             second_salt,
             client_data_hash: &client_data_hash,
@@ -177,84 +205,4 @@ fn when_needed(state: KeepAlive, blinks: &mut dyn FnMut()) {
 
 fn public_random() -> Result<[u8; 32], TokenError> {
     random::public().map_err(|_no_randomness| TokenError::Busy)
-}
-
-/// What a keyslot keeps of a FIDO2 credential (`docs/vault-format.md`, "Kinds of keyslot").
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Binding {
-    pub(super) credential_id: Vec<u8>,
-    pub(super) salts: [[u8; 32]; 2],
-    pub(super) user_verified: bool,
-    pub(super) aaguid: [u8; 16],
-}
-
-impl Binding {
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let written = self.write(&mut Encoder::new(&mut bytes));
-        debug_assert!(written.is_ok(), "writing to memory does not fail");
-        bytes
-    }
-
-    fn write(
-        &self,
-        out: &mut Encoder<&mut Vec<u8>>,
-    ) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
-        out.map(5)?.u8(0)?.bytes(&self.credential_id)?.u8(1)?.str(RP_ID)?.u8(2)?.array(2)?;
-        for salt in &self.salts {
-            out.bytes(salt)?;
-        }
-        out.u8(3)?.bool(self.user_verified)?.u8(4)?.bytes(&self.aaguid)?;
-        Ok(())
-    }
-
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, TokenError> {
-        let binding = Self::read(bytes).filter(|binding| binding.encode() == bytes);
-        binding.ok_or(TokenError::Binding)
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut from = Decoder::new(bytes);
-        let key = |from: &mut Decoder<'_>, expected: u8| (from.u8().ok()? == expected).then_some(());
-        (from.map().ok()? == Some(5)).then_some(())?;
-        key(&mut from, 0)?;
-        let credential_id = from.bytes().ok().filter(|id| (1..=1024).contains(&id.len()))?.to_vec();
-        key(&mut from, 1)?;
-        (from.str().ok()? == RP_ID).then_some(())?;
-        key(&mut from, 2)?;
-        (from.array().ok()? == Some(2)).then_some(())?;
-        let salts = [from.bytes().ok()?.try_into().ok()?, from.bytes().ok()?.try_into().ok()?];
-        key(&mut from, 3)?;
-        let user_verified = from.bool().ok()?;
-        key(&mut from, 4)?;
-        let aaguid = from.bytes().ok()?.try_into().ok()?;
-        (from.position() == bytes.len()).then_some(Self { credential_id, salts, user_verified, aaguid })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_binding_is_read_as_it_was_written_and_in_no_other_form() {
-        let binding = Binding {
-            credential_id: vec![7; 70],
-            salts: [[1; 32], [2; 32]],
-            user_verified: true,
-            aaguid: [3; 16],
-        };
-        let bytes = binding.encode();
-        assert_eq!(Binding::decode(&bytes), Ok(binding));
-        for length in 0..bytes.len() {
-            assert_eq!(Binding::decode(&bytes[..length]), Err(TokenError::Binding));
-        }
-        let mut longer = bytes.clone();
-        longer.push(0);
-        assert_eq!(Binding::decode(&longer), Err(TokenError::Binding));
-        let mut other_rp = bytes;
-        let at = other_rp.windows(8).position(|window| window == b"rootseal").unwrap();
-        other_rp[at] = b'R';
-        assert_eq!(Binding::decode(&other_rp), Err(TokenError::Binding));
-    }
 }
