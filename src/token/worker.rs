@@ -110,3 +110,70 @@ impl Drop for Counted {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::fido::FidoToken;
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    /// A token at a place where nothing is plugged in: the thread and its jobs are as with any other.
+    fn worker() -> Worker {
+        Worker::start(Box::new(FidoToken::at_socket("/nonexistent".into()))).unwrap()
+    }
+
+    #[test]
+    fn it_is_held_as_long_as_anybody_holds_it() {
+        let worker = worker();
+        let seen_elsewhere = worker.clone();
+        assert!(!seen_elsewhere.is_held());
+        let first = worker.hold();
+        let second = worker.hold();
+        assert!(seen_elsewhere.is_held());
+        drop(first);
+        assert!(seen_elsewhere.is_held(), "the other still does");
+        drop(second);
+        assert!(!seen_elsewhere.is_held());
+    }
+
+    #[tokio::test]
+    async fn a_mere_question_does_not_hold_it() {
+        let worker = worker();
+        let (begun, has_begun) = oneshot::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let asker = worker.clone();
+        let question = tokio::spawn(async move {
+            let job = move |_: &mut dyn Token, _: &Patience| {
+                begun.send(()).unwrap();
+                may_go_on.recv().unwrap();
+                Ok(())
+            };
+            asker.run(Duration::from_mins(1), job).await
+        });
+        has_begun.await.unwrap();
+        assert!(!worker.is_held());
+        go_on.send(()).unwrap();
+        assert_eq!(question.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_cancels_its_job_and_the_next_has_its_turn() {
+        let worker = worker();
+        let (begun, has_begun) = oneshot::channel();
+        let (ended, has_ended) = oneshot::channel();
+        let asker = worker.clone();
+        let question = tokio::spawn(async move {
+            let job = move |_: &mut dyn Token, patience: &Patience| {
+                begun.send(()).unwrap();
+                poll(&mut [PollFd::new(&patience.cancel, PollFlags::IN)], None).unwrap();
+                ended.send(()).unwrap();
+                Ok(())
+            };
+            asker.run(Duration::from_mins(1), job).await
+        });
+        has_begun.await.unwrap();
+        question.abort();
+        has_ended.await.unwrap();
+        assert_eq!(worker.run(Duration::from_mins(1), |_, _| Ok(1)).await, Ok(1));
+    }
+}

@@ -80,6 +80,11 @@ class BusCase(HouseCase):
     def before_the_daemon(self) -> None:
         """For whoever wants to be on the bus first."""
 
+    def agent(self, **answers) -> Agent:
+        agent = Agent(self.bus_address, **answers)
+        self.addCleanup(agent.close)
+        return agent
+
     def client(self) -> Client:
         client = Client(self.bus_address)
         self.addCleanup(client.close)
@@ -114,6 +119,21 @@ class Client:
             raise DBusErrorResponse(reply)
         return reply.body
 
+    def ask(self, path: str, member: str, signature: str = "", *body) -> int:
+        """Calls without waiting; returns by what `answer` knows the reply."""
+        serial = next(self.connection.outgoing_serial)
+        self.connection.send(method_call(path, member, signature, *body), serial=serial)
+        return serial
+
+    def answer(self, serial: int):
+        """The values of a reply that is yet to come, or DBusErrorResponse. What comes before it is dropped."""
+        while True:
+            message = self.connection.receive(timeout=PATIENCE)
+            if message.header.fields.get(HeaderFields.reply_serial) == serial:
+                if message.header.message_type is MessageType.error:
+                    raise DBusErrorResponse(message)
+                return message.body
+
     def of_bus(self, member: str, signature: str = "", *body):
         bus = "org.freedesktop.DBus"
         return self.call("/org/freedesktop/DBus", f"{bus}.{member}", signature, *body, to=bus)
@@ -147,11 +167,15 @@ class Agent:
 
     `asked` fills with (member, argument) as they come; signals are among them. `pin` and
     `touch` say what is answered: a PIN or True, or None to refuse. A method call is answered
-    only when `go` is set, which it is from the beginning.
+    only when `go` is set, which it is from the beginning. It sleeps through the members
+    `asleep`, which are answered by `wake` alone.
     """
 
-    def __init__(self, address: str, pin: str | None, touch: bool = True):
-        self.pin, self.touch = pin, touch
+    def __init__(
+        self, address: str, pin: str | None, touch: bool = True, asleep: tuple[str, ...] = ()
+    ):
+        self.pin, self.touch, self._asleep = pin, touch, asleep
+        self._slept: queue.Queue = queue.Queue()
         self.asked: queue.Queue = queue.Queue()
         self.go = threading.Event()
         self.go.set()
@@ -173,6 +197,10 @@ class Agent:
             if name == member:
                 return {key: value for key, (_, value) in body[0].items()} if body else {}
 
+    def wake(self) -> None:
+        """Answers the first call that it slept through."""
+        self._answer(*self._slept.get(timeout=PATIENCE))
+
     def _serve(self) -> None:
         while True:
             try:
@@ -183,8 +211,10 @@ class Agent:
             if kind not in (MessageType.method_call, MessageType.signal):
                 continue
             member = message.header.fields[HeaderFields.member]
+            if kind is MessageType.method_call and member in self._asleep:
+                self._slept.put((member, message))
             self.asked.put((member, message.body))
-            if kind is MessageType.method_call:
+            if kind is MessageType.method_call and member not in self._asleep:
                 self.go.wait(PATIENCE)
                 self._answer(member, message)
 

@@ -110,11 +110,6 @@ class Objects(BusCase):
 class Prompts(BusCase):
     """`credentials` as an SDK calls it: no terminal and no PIN file, so only the user's agent can ask."""
 
-    def agent(self, **answers) -> Agent:
-        agent = Agent(self.bus_address, **answers)
-        self.addCleanup(agent.close)
-        return agent
-
     def records(self) -> list[dict]:
         lines = (self.house.data / "audit.log").read_text().splitlines()
         return [json.loads(line) for line in lines]

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
-from house import PIN, HouseCase
+from clocks import ClockCase
+from house import PIN
 
 JUMP = 400
 
 
-class Clock(HouseCase):
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory(prefix="rootseal-clock-", dir="/tmp")
-        self.addCleanup(folder.cleanup)
-        library = Path(folder.name, "wall_clock.so")
-        source = Path(__file__).with_name("wall_clock.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
-        self.offset = Path(folder.name, "offset")
-        self.set(0)
-        environment = {"LD_PRELOAD": str(library), "WALL_CLOCK_OFFSET": str(self.offset)}
-        self.house_options = {"daemon_environment": environment}
-        super().setUp()
-
-    def set(self, seconds: int) -> None:
-        # Renamed into place: the daemon never reads half a number.
-        new = self.offset.with_name("new")
-        new.write_text(str(seconds))
-        os.replace(new, self.offset)
-
+class Clock(ClockCase):
     def test_forward(self):
         self.house.must("credentials", "prod-root", pin=PIN)
-        self.set(JUMP)
+        self.clocks.set(JUMP)
         touches = self.house.token.touches()
         self.assert_refused(self.house.run("credentials", "prod-root"), 4)
         self.assertEqual(self.house.token.touches(), touches)
@@ -48,7 +27,7 @@ class Clock(HouseCase):
 
     def test_back(self):
         self.house.must("credentials", "prod-root", pin=PIN)
-        self.set(-JUMP)
+        self.clocks.set(-JUMP)
         touches = self.house.token.touches()
         self.assert_refused(self.house.run("credentials", "prod-root"), 4)
         # Its step, by the clock that was set back, lies before one that was given out.

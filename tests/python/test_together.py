@@ -24,11 +24,6 @@ class Together(BusCase):
         path, bus = "/org/freedesktop/DBus", "org.freedesktop.DBus"
         self.monitor.call(path, monitoring, "asu", [WATCHED], 0, to=bus)
 
-    def agent(self, **answers) -> Agent:
-        agent = Agent(self.bus_address, **answers)
-        self.addCleanup(agent.close)
-        return agent
-
     def ask(self):
         """A client whose question has reached the daemon."""
         client = self.house.start("credentials", "prod-root", pin=None)

@@ -59,11 +59,11 @@ class Token:
 
     def __init__(self, directory, *options):
         self.path, self.state = f"{directory}/token", f"{directory}/state"
-        control = f"{directory}/control"
+        self.hands = f"{directory}/control"
         reader, writer = os.pipe()
         self.process = subprocess.Popen(
             [os.environ["ROOTSEAL_VIRTUAL_TOKEN"], "--socket", self.path, "--state", self.state]
-            + ["--control", control, "--ready-fd", str(writer), *options],
+            + ["--control", self.hands, "--ready-fd", str(writer), *options],
             pass_fds=[writer],
             stderr=subprocess.PIPE,
             text=True,
@@ -72,12 +72,16 @@ class Token:
         with open(reader, "rb") as ready:
             self.ready = ready.read()
         if self.ready == b"READY=1\n":
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(PATIENCE)
-            connection.connect(control)
-            self.control = connection.makefile("rw")
+            self.control = self.hand()
         else:
             self.errors = self.process.communicate(timeout=PATIENCE)[1]
+
+    def hand(self):
+        """Another connection to the control socket."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(PATIENCE)
+        connection.connect(self.hands)
+        return connection.makefile("rw")
 
     def say(self, line):
         self.control.write(line + "\n")
@@ -276,6 +280,17 @@ def test_touch_on_demand():
         assert token.say("nonsense").startswith("error: ")
 
 
+def test_idle_is_when_the_last_request_has_its_answer():
+    with running("--touch", "demand") as token:
+        assert token.say("wait-idle") == "ok", "nothing has been asked yet"
+        with waiting_for_touch(token, create, token.ctap()), token.hand() as other:
+            other.write("wait-idle\nstatus\n")
+            other.flush()
+            assert token.say("status") and token.say("touch") == "ok"
+            assert other.readline() == "ok\n"
+            assert json.loads(other.readline())["touches"] == 1, "answered before the touch"
+
+
 def test_cancel_ends_the_wait():
     for mode in ("never", "demand", "after:3600000"):
         with running("--touch", mode) as token:
@@ -293,6 +308,7 @@ def test_a_client_that_vanishes_blocks_nobody():
         gone = token.ctap()
         with waiting_for_touch(token, create, gone):
             gone.device._connection.socket.shutdown(socket.SHUT_RDWR)
+        assert token.say("wait-idle") == "ok"
         half = token.device()
         assert half._do_call(0x10, b"\x04", threading.Event(), None)[0] == 0, "getInfo has its turn"
         assert token.status()["waiting"] is False and token.status()["touches"] == 0

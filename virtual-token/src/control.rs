@@ -32,6 +32,8 @@ pub enum Order {
     Plug,
     /// Answer when the token waits for a touch.
     WaitTouch,
+    /// Answer when no request is under way.
+    WaitIdle,
     /// Answer with one line of JSON.
     Status,
 }
@@ -47,8 +49,11 @@ impl FromStr for Order {
             (Some("unplug"), None) => Self::Unplug,
             (Some("plug"), None) => Self::Plug,
             (Some("wait-touch"), None) => Self::WaitTouch,
+            (Some("wait-idle"), None) => Self::WaitIdle,
             (Some("status"), None) => Self::Status,
-            _ => return Err("the commands are touch, mode MODE, unplug, plug, wait-touch, status"),
+            _ => {
+                return Err("the commands are touch, mode MODE, unplug, plug, wait-touch, wait-idle, status");
+            }
         };
         words.next().map_or(Ok(order), |_| Err("a command takes no more words"))
     }
@@ -136,6 +141,7 @@ impl Control {
             Order::WaitTouch => {
                 touch.waiting().wait_for(|waiting| *waiting).await.map_err(|error| error.to_string())?;
             }
+            Order::WaitIdle => self.token.idle().await,
             Order::Status => return Ok(self.status().to_string()),
         }
         Ok("ok".into())
@@ -169,6 +175,7 @@ mod tests {
             ("unplug", Order::Unplug),
             ("plug", Order::Plug),
             (" wait-touch\r", Order::WaitTouch),
+            ("wait-idle", Order::WaitIdle),
             ("status", Order::Status),
         ] {
             assert_eq!(line.parse::<Order>(), Ok(order), "{line}");

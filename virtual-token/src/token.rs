@@ -85,6 +85,12 @@ impl Token {
         Some(Pending { reply: receiver, _turn: turn })
     }
 
+    /// Returns when no request is under way any more, nor any that came before this.
+    pub async fn idle(&self) {
+        // Turns come in the order in which they were asked for.
+        drop(self.turn.lock().await);
+    }
+
     /// Ends a wait for a touch at once. Work that does not wait runs to its end.
     pub fn cancel(&self) {
         self.interrupt.interrupt();
