@@ -21,7 +21,7 @@ GUEST = PROJECT / "target" / "guest"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or PROJECT / "target")
 PROGRAMS = Path(os.environ.get("ROOTSEAL_BIN") or TARGET / "debug")
 # A safety net for a guest that hangs, in seconds.
-PATIENCE = 300
+PATIENCE = 900
 
 KERNEL = (
     "console=ttyS0 quiet loglevel=4 panic=-1 systemd.show_status=0 audit=0 apparmor=0 mitigations=off nopti "
@@ -154,7 +154,8 @@ def run(argv: list[str], console: Path, patience: float = PATIENCE) -> int:
     path = "/programs:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = {
         **{"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "ROOTSEAL_BIN": "/programs"},
-        **{"PYTHONDONTWRITEBYTECODE": "1", "RUST_BACKTRACE": os.environ.get("RUST_BACKTRACE", "0")},
+        **{"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "/project/tests/python"},
+        **{"RUST_BACKTRACE": os.environ.get("RUST_BACKTRACE", "0")},
     }
     sinks = {"out": 1, "err": 2}
     with open(GUEST / "state", "rb") as state:
