@@ -62,7 +62,7 @@ impl Log {
             }
             self.length = self.length.saturating_add(line.len() as u64);
             line.pop();
-            let follows = serde_json::from_slice::<Record>(&line)
+            let follows = serde_json::from_slice::<Record<Entry>>(&line)
                 .is_ok_and(|record| record.seq == self.next && record.prev == self.head);
             if !follows {
                 return Err(AuditError::Broken { path: self.path.clone(), record: self.next });
@@ -74,29 +74,35 @@ impl Log {
         Ok(())
     }
 
-    /// Appends one record and waits until it is on the disk.
+    /// Appends records and waits until all of them are on the disk: many cost one sync.
     ///
     /// # Errors
-    /// [`AuditError::Io`]: then nothing that the record speaks of may happen.
-    pub fn append(&mut self, entry: &Entry) -> Result<(), AuditError> {
+    /// [`AuditError::Io`]: then none of them is in the log, and nothing that they speak of may happen.
+    pub fn append<'a>(&mut self, entries: impl IntoIterator<Item = &'a Entry>) -> Result<(), AuditError> {
         self.is_in_its_place()?;
-        let record = Record { seq: self.next, entry: entry.clone(), prev: self.head.clone() };
-        let mut line =
-            serde_json::to_vec(&record).map_err(|error| self.failed(&std::io::Error::from(error)))?;
-        let head = chain_hash(&line);
-        line.push(b'\n');
+        let mut lines = Vec::new();
+        let (mut next, mut head) = (self.next, self.head.clone());
+        for entry in entries {
+            let start = lines.len();
+            let record = Record { seq: next, entry, prev: head };
+            serde_json::to_writer(&mut lines, &record)
+                .map_err(|error| self.failed(&std::io::Error::from(error)))?;
+            head = chain_hash(lines.get(start..).unwrap_or_default());
+            next = next.saturating_add(1);
+            lines.push(b'\n');
+        }
         if self.torn {
             self.cut()?;
         }
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
             // Half a line would break the chain for every record after it.
             self.torn = true;
             let _tried_again_before_the_next_record = self.cut();
             return Err(self.failed(&error));
         }
-        self.length = self.length.saturating_add(line.len() as u64);
-        self.next = self.next.saturating_add(1);
+        self.length = self.length.saturating_add(lines.len() as u64);
+        self.next = next;
         self.head = head;
         Ok(())
     }
@@ -167,9 +173,23 @@ mod tests {
     fn a_log_goes_on_where_it_stopped() {
         let folder = Folder::new("goes-on");
         let path = folder.0.join("audit.log");
-        Log::open(&path).unwrap().append(&entry("one")).unwrap();
-        Log::open(&path).unwrap().append(&entry("two")).unwrap();
+        Log::open(&path).unwrap().append([&entry("one")]).unwrap();
+        Log::open(&path).unwrap().append([&entry("two")]).unwrap();
         assert_eq!(Log::open(&path).unwrap().next, 3);
+    }
+
+    #[test]
+    fn records_that_are_written_together_are_chained_and_share_one_fate() {
+        let folder = Folder::new("together");
+        let path = folder.0.join("audit.log");
+        let mut log = Log::open(&path).unwrap();
+        log.append(&[entry("one"), entry("two")]).unwrap();
+        let good = std::mem::replace(&mut log.file, File::open(&path).unwrap());
+        assert!(matches!(log.append(&[entry("three"), entry("four")]), Err(AuditError::Io { .. })));
+        log.file = good;
+        log.append(&[entry("five"), entry("six")]).unwrap();
+        assert_eq!(Log::open(&path).unwrap().next, 5);
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("three"));
     }
 
     #[test]
@@ -178,7 +198,7 @@ mod tests {
         let path = folder.0.join("audit.log");
         let mut log = Log::open(&path).unwrap();
         for event in ["one", "two", "three"] {
-            log.append(&entry(event)).unwrap();
+            log.append([&entry(event)]).unwrap();
         }
         let text = std::fs::read_to_string(&path).unwrap().replace("\"two\"", "\"twi\"");
         std::fs::write(&path, text).unwrap();
@@ -191,7 +211,7 @@ mod tests {
         let path = folder.0.join("audit.log");
         let mut log = Log::open(&path).unwrap();
         for event in ["one", "two", "three"] {
-            log.append(&entry(event)).unwrap();
+            log.append([&entry(event)]).unwrap();
         }
         let text = std::fs::read_to_string(&path).unwrap();
         let without: Vec<&str> =
@@ -204,14 +224,14 @@ mod tests {
     fn half_a_line_is_cut_off() {
         let folder = Folder::new("half");
         let path = folder.0.join("audit.log");
-        Log::open(&path).unwrap().append(&entry("one")).unwrap();
+        Log::open(&path).unwrap().append([&entry("one")]).unwrap();
         let whole = std::fs::read(&path).unwrap();
         let mut torn = whole.clone();
         torn.extend_from_slice(b"{\"seq\":2,");
         std::fs::write(&path, torn).unwrap();
         let mut log = Log::open(&path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), whole);
-        log.append(&entry("two")).unwrap();
+        log.append([&entry("two")]).unwrap();
         assert_eq!(Log::open(&path).unwrap().next, 3);
     }
 
@@ -220,12 +240,12 @@ mod tests {
         let folder = Folder::new("full");
         let path = folder.0.join("audit.log");
         let mut log = Log::open(&path).unwrap();
-        log.append(&entry("one")).unwrap();
+        log.append([&entry("one")]).unwrap();
         // Open for reading alone: the write fails.
         let good = std::mem::replace(&mut log.file, File::open(&path).unwrap());
-        assert!(matches!(log.append(&entry("two")), Err(AuditError::Io { .. })));
+        assert!(matches!(log.append([&entry("two")]), Err(AuditError::Io { .. })));
         log.file = good;
-        log.append(&entry("three")).unwrap();
+        log.append([&entry("three")]).unwrap();
         assert_eq!(Log::open(&path).unwrap().next, 3);
     }
 
@@ -234,19 +254,19 @@ mod tests {
         let folder = Folder::new("moved");
         let path = folder.0.join("audit.log");
         let mut log = Log::open(&path).unwrap();
-        log.append(&entry("one")).unwrap();
+        log.append([&entry("one")]).unwrap();
         let away = folder.0.join("audit.log.1");
         std::fs::rename(&path, &away).unwrap();
-        assert!(matches!(log.append(&entry("two")), Err(AuditError::Io { .. })));
+        assert!(matches!(log.append([&entry("two")]), Err(AuditError::Io { .. })));
         std::fs::write(&path, b"").unwrap();
-        assert!(matches!(log.append(&entry("two")), Err(AuditError::Replaced { .. })));
+        assert!(matches!(log.append([&entry("two")]), Err(AuditError::Replaced { .. })));
         std::fs::rename(&away, &path).unwrap();
-        log.append(&entry("two")).unwrap();
+        log.append([&entry("two")]).unwrap();
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, b"").unwrap();
-        assert!(matches!(log.append(&entry("three")), Err(AuditError::Replaced { .. })));
+        assert!(matches!(log.append([&entry("three")]), Err(AuditError::Replaced { .. })));
         std::fs::write(&path, whole).unwrap();
-        log.append(&entry("three")).unwrap();
+        log.append([&entry("three")]).unwrap();
         assert_eq!(Log::open(&path).unwrap().next, 4);
     }
 }

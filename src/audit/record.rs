@@ -44,12 +44,12 @@ pub struct Entry {
     pub token: Option<String>,
 }
 
-/// A line of the log.
+/// A line of the log: an entry, which is borrowed where it is written.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct Record<E> {
     pub(super) seq: u64,
     #[serde(flatten)]
-    pub(super) entry: Entry,
+    pub(super) entry: E,
     /// Hash of the line before; zeros for the first.
     pub(super) prev: String,
 }

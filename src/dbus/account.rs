@@ -101,13 +101,12 @@ impl Account {
         let mfa_serial = options.text("mfa_serial")?;
         let token = options.text("token")?;
         options.end()?;
-        let out = out.into();
-        pipe::check(&out)?;
+        let out = pipe::Out::new(out)?;
         let prompter = self.door.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
         let request = CodeRequest { account: self.id, mfa_serial };
         let (code, valid_until) = while_there(&caller, self.door.service.totp_code(request, who)).await?;
-        pipe::write_code(out, &code).await?;
+        out.code(&code).await?;
         Ok(valid_until)
     }
 

@@ -183,11 +183,10 @@ impl Manager {
         };
         let token = options.text("token")?;
         options.end()?;
-        let out = out.into();
-        pipe::check(&out)?;
+        let out = pipe::Out::new(out)?;
         match while_there(&caller, self.0.service.credentials(request, &caller)).await? {
             Answer::Ready(credentials, expiration) => {
-                pipe::write_secret(out, &credentials).await?;
+                out.session(&credentials).await?;
                 Ok(Dict::from([entry("expiration", expiration)?]))
             }
             Answer::Needed(operation) => {

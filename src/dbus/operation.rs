@@ -109,12 +109,11 @@ impl Operation {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
         let mut operation = self.mine(&header, connection).await?;
-        let out = out.into();
-        pipe::check(&out)?;
+        let out = pipe::Out::new(out)?;
         remove_later(connection, &self.path);
         let reply = pipe::read(response.into()).await?;
         let (credentials, expiration) = operation.finish(status, &reply).await?;
-        pipe::write_secret(out, &credentials).await?;
+        out.session(&credentials).await?;
         Ok(Dict::from([entry("expiration", expiration)?]))
     }
 

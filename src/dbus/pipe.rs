@@ -22,7 +22,7 @@ pub(super) async fn read(from: OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
 
 /// Reads a PIN. On a thread of its own, that no flood of other requests can keep from it: prompts come one by one.
 pub(super) async fn read_pin(from: OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
-    check(&from)?;
+    kind(&from)?;
     let (answer, answered) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
         .name("pin".into())
@@ -62,29 +62,38 @@ fn read_all(from: &OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
     }
 }
 
-/// Writes a session's JSON.
-pub(super) async fn write_secret(to: OwnedFd, secret: &SessionCredentials) -> Result<(), Error> {
-    // The future cannot borrow from within `with`; the copy is wiped.
-    let bytes = secret.with(|bytes| Zeroizing::new(bytes.to_vec()));
-    write(to, &bytes).await
+/// Where a secret may go: looked at before anything is spent on it.
+pub(super) struct Out {
+    to: OwnedFd,
+    kind: FileType,
 }
 
-/// Writes a one-time code.
-pub(super) async fn write_code(to: OwnedFd, code: &OtpCode) -> Result<(), Error> {
-    let bytes = code.with(|bytes| Zeroizing::new(bytes.to_vec()));
-    write(to, &bytes).await
-}
-
-/// Writes a result. What fits into a pipe goes at once; more than that, on a thread of its own.
-async fn write(to: OwnedFd, bytes: &[u8]) -> Result<(), Error> {
-    let kind = kind(&to)?;
-    if kind == FileType::Fifo && bytes.len() > rustix::pipe::PIPE_BUF {
-        let bytes = Zeroizing::new(bytes.to_vec());
-        let written = tokio::task::spawn_blocking(move || write_all(&to, &bytes, LIMIT)).await;
-        return written.map_err(|_panicked| Error::failed("writing was interrupted"))?;
+impl Out {
+    pub(super) fn new(to: impl Into<OwnedFd>) -> Result<Self, Error> {
+        let to = to.into();
+        Ok(Self { kind: kind(&to)?, to })
     }
-    // A pipe that is ready takes PIPE_BUF bytes without blocking (pipe(7)).
-    write_all(&to, bytes, Duration::ZERO)
+
+    /// Writes a session's JSON.
+    pub(super) async fn session(self, secret: &SessionCredentials) -> Result<(), Error> {
+        // The future cannot borrow from within `with`; the copy is wiped.
+        self.write(secret.with(|bytes| Zeroizing::new(bytes.to_vec()))).await
+    }
+
+    /// Writes a one-time code.
+    pub(super) async fn code(self, code: &OtpCode) -> Result<(), Error> {
+        self.write(code.with(|bytes| Zeroizing::new(bytes.to_vec()))).await
+    }
+
+    /// What fits into a pipe goes at once; more than that, on a thread of its own.
+    async fn write(self, bytes: Zeroizing<Vec<u8>>) -> Result<(), Error> {
+        if self.kind == FileType::Fifo && bytes.len() > rustix::pipe::PIPE_BUF {
+            let written = tokio::task::spawn_blocking(move || write_all(&self.to, &bytes, LIMIT)).await;
+            return written.map_err(|_panicked| Error::failed("writing was interrupted"))?;
+        }
+        // A pipe that is ready takes PIPE_BUF bytes without blocking (pipe(7)).
+        write_all(&self.to, &bytes, Duration::ZERO)
+    }
 }
 
 fn write_all(to: &OwnedFd, mut bytes: &[u8], limit: Duration) -> Result<(), Error> {
@@ -100,11 +109,6 @@ fn write_all(to: &OwnedFd, mut bytes: &[u8], limit: Duration) -> Result<(), Erro
         }
     }
     Ok(())
-}
-
-/// Whether secrets may cross here; asked before anything is spent on them.
-pub(super) fn check(fd: &OwnedFd) -> Result<(), Error> {
-    kind(fd).map(|_kind| ())
 }
 
 /// Only pipes and memory files: of anything else a read or a write could block for ever, or end on a disk.

@@ -129,7 +129,7 @@ impl Service {
     pub async fn remove_profile(self: &Arc<Self>, name: String) -> Result<(), Error> {
         let missing = no_profile(&name);
         self.keeper
-            .run({
+            .glance({
                 let name = name.clone();
                 move |house| house.unlocked()?.index().profile(&name).map(|_| ()).ok_or(missing)
             })
@@ -143,7 +143,7 @@ impl Service {
     /// [`Error::Locked`].
     pub async fn accounts(&self) -> Result<Vec<AccountInfo>, Error> {
         self.keeper
-            .run(|house| {
+            .glance(|house| {
                 let index = house.unlocked()?.index();
                 Ok(index.accounts().iter().map(|account| info(index, account)).collect())
             })
@@ -156,7 +156,7 @@ impl Service {
     /// [`Error::NotFound`], [`Error::Locked`].
     pub async fn account(&self, id: AccountRef) -> Result<AccountInfo, Error> {
         self.keeper
-            .run(move |house| {
+            .glance(move |house| {
                 let index = house.unlocked()?.index();
                 let account = index.account(id).ok_or_else(|| Error::NotFound("such account".to_owned()))?;
                 Ok(info(index, account))
@@ -169,7 +169,7 @@ impl Service {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Locked`].
     pub async fn find_account(&self, name: String) -> Result<AccountRef, Error> {
-        self.keeper.run(move |house| Ok(find(house.unlocked()?.index(), &name)?.id)).await
+        self.keeper.glance(move |house| Ok(find(house.unlocked()?.index(), &name)?.id)).await
     }
 
     /// All profiles.
@@ -178,7 +178,7 @@ impl Service {
     /// [`Error::Locked`].
     pub async fn profiles(&self) -> Result<Vec<ProfileInfo>, Error> {
         self.keeper
-            .run(|house| {
+            .glance(|house| {
                 let index = house.unlocked()?.index();
                 Ok(index.profiles().iter().map(|profile| profile_info(index, profile)).collect())
             })

@@ -123,7 +123,7 @@ impl Service {
             return Ok(ready);
         }
         if request.no_prompt {
-            let open = self.keeper.ask(|house| house.unlocked().map(|_| ())).await?;
+            let open = self.keeper.glance(|house| house.unlocked().map(|_| ())).await;
             return Err(open.err().unwrap_or(Error::NoPrompt));
         }
         let turn = self.pending.turn(&request, caller);
@@ -165,7 +165,7 @@ impl Service {
         let uid = caller.uid;
         let found = self
             .keeper
-            .run(move |house| {
+            .glance(move |house| {
                 if matches!(house.vault, Vault::Locked(_)) {
                     return Ok(None);
                 }

@@ -8,7 +8,19 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use tokio::sync::oneshot;
 
-type Job = Box<dyn FnOnce(&mut Desk) + Send>;
+/// Records that are written in one go at most.
+const BATCH: usize = 64;
+
+enum Job {
+    Any(Box<dyn FnOnce(&mut Desk) + Send>),
+    Record(Waiting),
+}
+
+/// A record, and who waits for it to be on the disk.
+struct Waiting {
+    entry: Entry,
+    answer: oneshot::Sender<Result<(), AuditError>>,
+}
 
 struct Desk {
     store: Box<dyn Store>,
@@ -26,6 +38,38 @@ impl Desk {
         };
         Ok(self.audit.insert(log))
     }
+
+    fn work(&mut self, jobs: &mpsc::Receiver<Job>) {
+        let mut next = jobs.recv().ok();
+        while let Some(job) = next.take() {
+            match job {
+                Job::Any(job) => job(self),
+                Job::Record(first) => {
+                    let mut batch = vec![first];
+                    while batch.len() < BATCH {
+                        match jobs.try_recv() {
+                            Ok(Job::Record(waiting)) => batch.push(waiting),
+                            Ok(other) => {
+                                next = Some(other);
+                                break;
+                            }
+                            Err(_none_waits) => break,
+                        }
+                    }
+                    self.record(batch);
+                }
+            }
+            next = next.or_else(|| jobs.recv().ok());
+        }
+    }
+
+    /// All that wait share one sync, and its fate.
+    fn record(&mut self, batch: Vec<Waiting>) {
+        let result = self.log().and_then(|log| log.append(batch.iter().map(|waiting| &waiting.entry)));
+        for waiting in batch {
+            let _asker_gone = waiting.answer.send(result.clone());
+        }
+    }
 }
 
 /// A way to the writer.
@@ -39,10 +83,7 @@ impl Disk {
         std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                let mut desk = Desk { store, audit: None, audit_path };
-                for job in received {
-                    job(&mut desk);
-                }
+                Desk { store, audit: None, audit_path }.work(&received);
             })
             .map_err(|_no_thread| Error::Failed("the system allows no further thread"))?;
         Ok(Self(jobs))
@@ -64,10 +105,10 @@ impl Disk {
         job: impl FnOnce(&mut Desk) -> R + Send + 'static,
     ) -> Result<R, Error> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |desk| {
+        let job = Box::new(move |desk: &mut Desk| {
             let _asker_gone = answer.send(job(desk));
         });
-        self.0.send(job).map_err(|_stopped| Error::Failed("the daemon is stopping"))?;
+        self.0.send(Job::Any(job)).map_err(|_stopped| Error::Failed("the daemon is stopping"))?;
         answered.await.map_err(|_stopped| Error::Failed("the daemon is stopping"))
     }
 
@@ -99,14 +140,64 @@ impl Disk {
     /// Opens the audit log; nobody waits for it. That it cannot be opened is not fatal here: without it no
     /// secret is released, and each refusal says why.
     pub(super) fn open_log(&self) {
-        let job: Job = Box::new(|desk| {
+        let job = Box::new(|desk: &mut Desk| {
             let _told_with_each_refusal = desk.log();
         });
-        let _stopping = self.0.send(job);
+        let _stopping = self.0.send(Job::Any(job));
     }
 
     /// Writes an audit record; returns when it is on the disk.
     pub(super) async fn record(&self, entry: Entry) -> Result<(), Error> {
-        self.run(move |desk| desk.log()?.append(&entry)).await?.map_err(Error::AuditFailed)
+        let (answer, answered) = oneshot::channel();
+        let stopping = Error::Failed("the daemon is stopping");
+        if self.0.send(Job::Record(Waiting { entry, answer })).is_err() {
+            return Err(stopping);
+        }
+        answered.await.map_err(|_stopped| stopping)?.map_err(Error::AuditFailed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Outcome;
+    use crate::store::FileStore;
+
+    #[tokio::test]
+    async fn records_that_wait_for_the_writer_are_all_in_the_log_in_their_order() {
+        let folder = std::env::temp_dir().join(format!("rootseal-disk-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("audit.log");
+        let disk = Disk::start(Box::new(FileStore::open(&folder).unwrap()), path.clone()).unwrap();
+        let (go_on, busy) = mpsc::channel::<()>();
+        disk.0.send(Job::Any(Box::new(move |_desk| busy.recv().unwrap()))).unwrap();
+        let mut records = tokio::task::JoinSet::new();
+        for time in 1..=100 {
+            let entry = Entry {
+                time,
+                event: "session".to_owned(),
+                outcome: Outcome::Granted,
+                reason: None,
+                uid: 0,
+                pid: 1,
+                says_it_is: None,
+                what: None,
+                token: None,
+            };
+            let disk = disk.clone();
+            records.spawn(async move { disk.record(entry).await });
+        }
+        // Each runs up to where it waits for the writer.
+        tokio::task::yield_now().await;
+        go_on.send(()).unwrap();
+        assert!(records.join_all().await.into_iter().all(|record| record.is_ok()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let times: Vec<u64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["time"].as_u64().unwrap())
+            .collect();
+        assert_eq!(times, (1..=100).collect::<Vec<_>>());
+        Log::open(&path).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -82,7 +82,7 @@ impl Service {
             self.refresh().await?;
             let plan = self.plan(request).await?;
             unfinished.purpose = request.purpose(plan.as_ref());
-            let (header, _) = self.keeper.run(|house| house.header()).await?;
+            let (header, _) = self.keeper.glance(|house| house.header()).await?;
             let key = self.find_key(&who, header).await?;
             // Before the turn: whoever needs no code need not wait for this one's.
             self.wait_for_fresh_step(seed(&**request, plan.as_ref()), who.prompter).await?;
@@ -98,7 +98,7 @@ impl Service {
     async fn plan<G: Guarded>(&self, request: &Arc<G>) -> Result<Option<G::Plan>, Error> {
         let request = Arc::clone(request);
         self.keeper
-            .run(move |house| match house.header()? {
+            .glance(move |house| match house.header()? {
                 (_, true) => request.plan(house).map(Some),
                 (_, false) if G::OPENS_LOCKED => Ok(None),
                 (_, false) => Err(Error::Locked),
@@ -192,10 +192,12 @@ impl Service {
     async fn missing(&self, seed: Seed) -> Result<u64, Error> {
         let until = self
             .keeper
-            .ask(move |house| match seed {
-                Seed::One(seed) => house.machine.spent.get(&seed).copied(),
-                Seed::Any => house.machine.spent.values().max().copied(),
-                Seed::None => None,
+            .glance(move |house| {
+                Ok(match seed {
+                    Seed::One(seed) => house.machine.spent.get(&seed).copied(),
+                    Seed::Any => house.machine.spent.values().max().copied(),
+                    Seed::None => None,
+                })
             })
             .await?;
         Ok(until.unwrap_or(0).saturating_mul(1000).saturating_sub(self.clock.now_millis()))

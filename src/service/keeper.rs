@@ -6,7 +6,12 @@ use super::house::House;
 use crate::secret::forgetting;
 use tokio::sync::{mpsc, oneshot};
 
-type Work = Box<dyn FnOnce(&mut House) + Send>;
+enum Work {
+    /// May open something: the stack is overwritten afterwards.
+    Any(Box<dyn FnOnce(&mut House) + Send>),
+    /// Only looks.
+    Glance(Box<dyn FnOnce(&House) + Send>),
+}
 
 /// A way to reach the owner.
 #[derive(Clone, Debug)]
@@ -18,7 +23,10 @@ impl Keeper {
         let (sender, mut received) = mpsc::unbounded_channel::<Work>();
         tokio::spawn(async move {
             while let Some(work) = received.recv().await {
-                forgetting(|| work(&mut house));
+                match work {
+                    Work::Any(work) => forgetting(|| work(&mut house)),
+                    Work::Glance(work) => work(&house),
+                }
             }
         });
         Self(sender)
@@ -30,11 +38,11 @@ impl Keeper {
         work: impl FnOnce(&mut House) -> R + Send + 'static,
     ) -> Result<R, Error> {
         let (answer, answered) = oneshot::channel();
-        let work: Work = Box::new(move |house| {
+        let work = Box::new(move |house: &mut House| {
             // An asker that went away gets no answer; a secret in it is wiped by its drop.
             let _asker_gone = answer.send(work(house));
         });
-        self.0.send(work).map_err(|_stopped| Error::Failed("the daemon is stopping"))?;
+        self.0.send(Work::Any(work)).map_err(|_stopped| Error::Failed("the daemon is stopping"))?;
         answered.await.map_err(|_stopped| Error::Failed("the daemon is stopping"))
     }
 
@@ -44,5 +52,19 @@ impl Keeper {
         work: impl FnOnce(&mut House) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
         self.ask(work).await?
+    }
+
+    /// As [`Self::run`], for work that no key passes through: what is answered from the open index, the cache or
+    /// the machine's memory is answered quicker.
+    pub(super) async fn glance<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&House) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        let (answer, answered) = oneshot::channel();
+        let work = Box::new(move |house: &House| {
+            let _asker_gone = answer.send(work(house));
+        });
+        self.0.send(Work::Glance(work)).map_err(|_stopped| Error::Failed("the daemon is stopping"))?;
+        answered.await.map_err(|_stopped| Error::Failed("the daemon is stopping"))?
     }
 }

@@ -144,7 +144,7 @@ impl Service {
 
     /// Reads the file again, unless the vault is open: it may have been restored, or put right.
     async fn refresh(&self) -> Result<(), Error> {
-        if self.keeper.ask(|house| house.unlocked().is_ok()).await? {
+        if self.keeper.glance(|house| Ok(house.unlocked().is_ok())).await? {
             return Ok(());
         }
         // Not while something is saved: what was read before would look older than what is there after.

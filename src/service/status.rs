@@ -123,7 +123,7 @@ impl Service {
     /// The daemon is stopping.
     pub async fn tokens(&self) -> Result<Vec<TokenInfo>, Error> {
         let (present, _silent) = self.look_for_tokens()?.present(Patient::No).await;
-        let header = self.keeper.ask(|house| house.header().ok().map(|(header, _)| header)).await?;
+        let header = self.keeper.glance(|house| Ok(house.header().ok().map(|(header, _)| header))).await?;
         if let Ok(mut enrolled) = self.enrolled.lock() {
             enrolled.retain(|id, _| present.iter().any(|token| token.id == *id));
         }

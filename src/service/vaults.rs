@@ -159,7 +159,7 @@ impl Service {
     async fn unlock_with(self: &Arc<Self>, who: Who<'_>, purpose: &Purpose) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
         self.refresh().await?;
-        let (header, open) = self.keeper.run(|house| house.header()).await?;
+        let (header, open) = self.keeper.glance(|house| house.header()).await?;
         if open {
             return Ok(());
         }

@@ -17,6 +17,12 @@ pub struct Index {
     account_named: HashMap<String, usize>,
     profile_named: HashMap<String, usize>,
     item_at: HashMap<ItemId, usize>,
+    /// For each account, in the order of `accounts`, the first and the last of its items.
+    chains: Vec<Option<(usize, usize)>>,
+    /// For each item, the next one of the same account.
+    next: Vec<Option<usize>>,
+    /// Where the account of the last item stands.
+    last_account: usize,
 }
 
 impl Index {
@@ -55,9 +61,11 @@ impl Index {
         self.items.get(*self.item_at.get(&id)?)
     }
 
-    /// The items of one account.
+    /// The items of one account, in the order of their records.
     pub fn items_of(&self, account: AccountRef) -> impl Iterator<Item = &Item> {
-        self.items.iter().filter(move |item| item.account == account)
+        let chain = self.account_at.get(&account).and_then(|at| *self.chains.get(*at)?);
+        let places = std::iter::successors(chain.map(|(first, _)| first), |at| *self.next.get(*at)?);
+        places.filter_map(|at| self.items.get(at))
     }
 
     pub(super) fn add_account(&mut self, account: Account) -> Result<(), VaultError> {
@@ -67,6 +75,7 @@ impl Index {
         self.account_at.insert(account.id, self.accounts.len());
         self.account_named.insert(account.name.clone(), self.accounts.len());
         self.accounts.push(account);
+        self.chains.push(None);
         Ok(())
     }
 
@@ -90,11 +99,26 @@ impl Index {
 
     fn add_item(&mut self, item: Item) -> Result<(), VaultError> {
         item.validate()?;
+        let place = self.items.len();
+        let before = self.items.last().filter(|last| last.account == item.account);
         // Items of one account mostly stand together: its look-up need not be done again for each.
-        if self.items.last().is_none_or(|last| last.account != item.account) {
-            self.account_at.get(&item.account).ok_or(VaultError::NotFound)?;
+        let at = match before {
+            Some(_) => self.last_account,
+            None => *self.account_at.get(&item.account).ok_or(VaultError::NotFound)?,
+        };
+        vacant(self.item_at.insert(item.id, place).is_some())?;
+        let chain = self.chains.get_mut(at).ok_or(VaultError::NotFound)?;
+        match chain {
+            None => *chain = Some((place, place)),
+            Some((_, last)) => {
+                if let Some(next) = self.next.get_mut(*last) {
+                    *next = Some(place);
+                }
+                *last = place;
+            }
         }
-        vacant(self.item_at.insert(item.id, self.items.len()).is_some())?;
+        self.last_account = at;
+        self.next.push(None);
         self.items.push(item);
         Ok(())
     }
@@ -125,7 +149,9 @@ impl Index {
         self.account_at.reserve(accounts.len());
         self.account_named.reserve(accounts.len());
         self.accounts.reserve_exact(accounts.len());
+        self.chains.reserve_exact(accounts.len());
         self.item_at.reserve(items.len());
+        self.next.reserve_exact(items.len());
         self.items.reserve_exact(items.len());
         accounts.into_iter().try_for_each(|account| self.add_account(account))?;
         profiles.into_iter().try_for_each(|profile| self.add_profile(profile))?;

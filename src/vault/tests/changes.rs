@@ -79,6 +79,29 @@ fn an_account_goes_with_all_that_is_its() {
 }
 
 #[test]
+fn an_account_finds_its_items_wherever_they_stand() {
+    let mut vault = sample();
+    let staged = seal_and_accept(&mut vault, |draft| {
+        let [prod, test] = ["prod", "test"].map(|name| draft.index().account_named(name).unwrap().id);
+        for number in 0..3 {
+            draft.put(item(prod, Class::Open), &access_key(PROD, &format!("AKIAP{number}"))).unwrap();
+            draft.put(item(test, Class::Open), &access_key(TEST, &format!("AKIAT{number}"))).unwrap();
+        }
+        let gone = draft.index().items_of(prod).nth(1).unwrap().id;
+        draft.remove_item(gone).unwrap();
+    });
+    vault.accept(staged).unwrap();
+    let vault = reopen(vault.image.bytes(), None).unwrap();
+    for account in vault.index().accounts() {
+        let of = |items: &mut dyn Iterator<Item = &Item>| items.map(|item| item.id).collect::<Vec<_>>();
+        let all = of(&mut vault.index().items().iter().filter(|item| item.account == account.id));
+        assert!(all.len() >= 3);
+        assert_eq!(of(&mut vault.index().items_of(account.id)), all);
+    }
+    assert_eq!(vault.index().items_of(AccountRef::from_bytes([0; 16])).count(), 0);
+}
+
+#[test]
 fn names_and_ids_are_checked() {
     let vault = sample();
     let mut draft = vault.edit();
