@@ -46,14 +46,23 @@ class VirtualToken:
     """`rootseal-virtual-token` as a process, and the hand that plugs and touches it."""
 
     def __init__(self, directory: Path, name: str, touch: str, serial: int):
-        self.socket = directory / f"{name}.sock"
+        self.name = name
+        self._directory = directory
         self._control = directory / f"{name}.control"
-        argv = [
-            *(BIN / "rootseal-virtual-token", "--socket", self.socket),
+        self._argv = [
+            *(BIN / "rootseal-virtual-token", *self.wire()),
             *("--state", directory / f"{name}.state", "--pin", PIN, "--touch", touch),
             *("--control", self._control, "--serial", serial, "--label", name),
         ]
-        self._process, _ = spawn(argv, directory, name)
+        self.start()
+
+    def wire(self) -> list:
+        """The options that say what it hangs on."""
+        self.socket = self._directory / f"{self.name}.sock"
+        return ["--socket", self.socket]
+
+    def start(self) -> None:
+        self._process, _ = spawn(self._argv, self._directory, self.name)
 
     def tell(self, command: str) -> str:
         """Gives a control command; returns its one line of answer."""
@@ -82,12 +91,14 @@ class VirtualToken:
         finally:
             os.kill(self._process.pid, signal.SIGCONT)
 
-    def stop(self) -> None:
-        stop(self._process)
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        stop(self._process, how)
 
 
 class House:
     """The directory and all that runs in it."""
+
+    token_class = VirtualToken
 
     def __init__(
         self,
@@ -107,9 +118,11 @@ class House:
         self._running: list = []
         self._daemon: subprocess.Popen | None = None
         try:
-            self.aws = Moto() if aws == "moto" else FakeAws(self.dir, self.root, *fake_options)
-            self._running.append(self.aws)
-            self.endpoint = self.aws.url
+            self.endpoint = "http://127.0.0.1:9"  # where nobody listens
+            if aws != "none":
+                self.aws = Moto() if aws == "moto" else FakeAws(self.dir, self.root, *fake_options)
+                self._running.append(self.aws)
+                self.endpoint = self.aws.url
             self.token = self.add_token("token", touch)
             self.start_daemon()
         except BaseException:
@@ -123,7 +136,7 @@ class House:
         shutil.rmtree(self.dir)
 
     def add_token(self, name: str, touch: str = "auto") -> VirtualToken:
-        token = VirtualToken(self.dir, name, touch, serial=len(self._running))
+        token = self.token_class(self.dir, name, touch, serial=len(self._running))
         self._running.append(token)
         return token
 
@@ -134,8 +147,12 @@ class House:
             *self._daemon_options,
         ]
 
+    def sockets(self, *names: str) -> list[str]:
+        """Where the daemon looks for virtual tokens."""
+        return [f"{self.dir}/{name}.sock" for name in names]
+
     def start_daemon(self, *allowed: str, sockets: tuple[str, ...] = ("token", "other")) -> None:
-        sockets = json.dumps([f"{self.dir}/{name}.sock" for name in sockets])
+        sockets = json.dumps(self.sockets(*sockets))
         endpoints = json.dumps([self.endpoint, *allowed])
         (self.dir / "rootseald.toml").write_text(
             f"[tokens]\nhid_sockets = {sockets}\n[aws]\nallowed_endpoints = {endpoints}\n"
@@ -280,10 +297,11 @@ class HouseCase(unittest.TestCase):
     """A test in a house of its own; `furnished` says whether there is a vault."""
 
     furnished = True
+    house_class = House
     house_options: dict = {}
 
     def setUp(self) -> None:
-        self.house = House(**self.house_options)
+        self.house = self.house_class(**self.house_options)
         self.addCleanup(self.house.close)
         if self.furnished:
             self.house.furnish()
