@@ -48,7 +48,7 @@ impl<'b> Reader<'b> {
             tag = tag << 8 | u16::from(second);
         }
         let length = match self.byte()? {
-            short @ 0..0x80 => usize::from(short),
+            short @ 0..=0x7f => usize::from(short),
             0x81 => usize::from(self.byte()?),
             0x82 => usize::from(u16::from_be_bytes([self.byte()?, self.byte()?])),
             _ => return Err(BROKEN),
@@ -141,7 +141,7 @@ pub fn append(out: &mut Vec<u8>, tag: u16, parts: &[&[u8]]) -> Result<(), PivErr
     }
     out.push(second);
     match (high, low) {
-        (0, 0..0x80) => out.push(low),
+        (0, 0..=0x7f) => out.push(low),
         (0, _) => out.extend([0x81, low]),
         _ => out.extend([0x82, high, low]),
     }
