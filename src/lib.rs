@@ -11,6 +11,7 @@ pub mod ctap;
 pub mod daemon;
 pub mod dbus;
 pub mod otp;
+pub mod piv;
 pub mod secret;
 pub mod service;
 pub mod store;

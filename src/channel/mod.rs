@@ -2,8 +2,10 @@
 //! and come in, with a deadline and a way to cancel. Nothing here knows a protocol or opens a device.
 
 mod cancel;
+mod card;
 
 pub use cancel::Cancel;
+pub use card::{After, Card};
 
 use std::time::Instant;
 
@@ -54,6 +56,12 @@ pub enum ChannelError {
     /// Somebody called [`Cancel::cancel`].
     #[error("cancelled")]
     Cancelled,
+    /// Another program had the card until the deadline.
+    #[error("another program is using the token")]
+    Busy,
+    /// The card was reset while we had it: it has forgotten the PIN and what was selected.
+    #[error("the card was reset by somebody else")]
+    Reset,
     /// Any other failure of the operating system.
     #[error("input/output with the token failed: {0}")]
     Io(std::io::ErrorKind),

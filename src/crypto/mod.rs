@@ -4,11 +4,13 @@
 //! format, no protocol, no I/O but the kernel's random numbers.
 
 pub mod aead;
+pub mod ecdh;
 pub mod ecdsa;
 pub mod hash;
 pub mod hpke;
 pub mod kdf;
 pub mod random;
+pub mod rsa;
 
 /// Why a primitive refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -51,7 +51,9 @@ role! {
     SlotKey
 }
 role! {
-    /// What a token answers for one salt (CTAP 2.1 section 12.5, `hmac-secret`). 32 bytes.
+    /// What a token answers for one keyslot: 32 bytes of `hmac-secret` (CTAP 2.1 section 12.5); of a PIV key the
+    /// x coordinate that ECDH gives (32 bytes for P-256, 48 for P-384) or the 32 bytes that were sealed to an RSA
+    /// key; 20 bytes of HMAC-SHA-1.
     TokenSecret
 }
 role! {
@@ -61,6 +63,14 @@ role! {
 role! {
     /// A token's PIN, UTF-8.
     Pin
+}
+role! {
+    /// A PIV card's management key: 16, 24 or 32 bytes.
+    ManagementKey
+}
+role! {
+    /// The access key of a token's OATH application, as derived from a password. 16 bytes.
+    OathAccessKey
 }
 role! {
     /// A TOTP seed, raw bytes (not base32).

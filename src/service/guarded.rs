@@ -84,7 +84,7 @@ impl Service {
             self.refresh().await?;
             let plan = self.plan(request).await?;
             unfinished.purpose = request.purpose(plan.as_ref());
-            let (header, _) = self.keeper.glance(|house| house.header()).await?;
+            let (header, _) = self.keeper.glance(House::header).await?;
             let key = self.find_key(&who, header).await?;
             // Before the turn: whoever needs no code need not wait for this one's.
             self.wait_for_fresh_step(seed(&**request, plan.as_ref()), who.prompter).await?;

@@ -55,7 +55,7 @@ impl Service {
     ) -> Result<NewSlot, Error> {
         let _turn = self.turn.lock().await;
         self.refresh().await?;
-        let (header, _) = self.keeper.glance(|house| house.header()).await?;
+        let (header, _) = self.keeper.glance(House::header).await?;
         let slot = SlotName::new(&new.label, &holder(new, &header)?)?;
         vacant(&new.label, &header)?;
         // A token that could not consent afterwards is found out before anything is made on the new one.

@@ -2,7 +2,7 @@
 
 use super::enrol::SlotName;
 use super::error::Error;
-use super::house::Vault;
+use super::house::{House, Vault};
 use super::locks::{Asker, list, name};
 use super::purpose::Purpose;
 use super::who::Who;
@@ -106,7 +106,7 @@ impl Service {
     async fn unlock_with(self: &Arc<Self>, who: Who<'_>, purpose: &Purpose) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
         self.refresh().await?;
-        let (header, open) = self.keeper.glance(|house| house.header()).await?;
+        let (header, open) = self.keeper.glance(House::header).await?;
         if open {
             return Ok(());
         }

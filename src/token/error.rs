@@ -48,7 +48,9 @@ pub enum TokenError {
 impl From<ChannelError> for TokenError {
     fn from(error: ChannelError) -> Self {
         match error {
-            ChannelError::Gone | ChannelError::Io(_) => Self::Gone,
+            // A card that was reset is as good as one that was pulled and put back.
+            ChannelError::Gone | ChannelError::Reset | ChannelError::Io(_) => Self::Gone,
+            ChannelError::Busy => Self::Busy,
             ChannelError::TimedOut => Self::TimedOut,
             ChannelError::Cancelled => Self::Cancelled,
         }

@@ -1,0 +1,24 @@
+//! Our own client for smart cards: PIV (NIST SP 800-73-4, on any card), and the OATH and OTP applications of a
+//! YubiKey.
+//!
+//! Sans-IO: APDUs go in and out through [`crate::channel::Card`]. No reader is opened here, nobody is prompted, and
+//! no FIDO enters. Bytes from a card are an enemy's until decoded; each response is bounded.
+
+pub mod apdu;
+mod client;
+mod error;
+mod key;
+mod management;
+mod slot;
+#[cfg(test)]
+mod tests;
+pub mod tlv;
+mod yubico;
+
+pub use apdu::Session;
+pub use client::{AID, PinTries, Piv, SlotKey};
+pub use error::{PivError, Status};
+pub use key::{PublicKey, Sealed};
+pub use management::Policies;
+pub use slot::{Algorithm, PinPolicy, Slot, TouchPolicy};
+pub use yubico::Version;
