@@ -9,6 +9,8 @@ mod client;
 mod error;
 mod key;
 mod management;
+mod oath;
+mod otp;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -20,5 +22,7 @@ pub use client::{AID, PinTries, Piv, SlotKey};
 pub use error::{PivError, Status};
 pub use key::{PublicKey, Sealed};
 pub use management::Policies;
+pub use oath::{NewAccount, Oath, OathAccount, OathAnswer, OathHash, OathKind, OathName};
+pub use otp::{Otp, OtpSlot};
 pub use slot::{Algorithm, PinPolicy, Slot, TouchPolicy};
 pub use yubico::Version;

@@ -1,9 +1,11 @@
-//! The kinds of [`crate::channel::Channel`]: one file opens one kind of wire.
+//! The kinds of [`crate::channel::Channel`] and [`crate::channel::Card`]: one module opens one kind of wire.
 //!
-//! Devices and sockets are opened here and nowhere else; no protocol is spoken, and a report is 64 bytes
-//! without meaning. Nothing here may use another room than `channel`.
+//! Devices and sockets are opened here and nowhere else; no protocol is spoken: a report is 64 bytes, and an APDU
+//! some more, without meaning. Nothing here may use another room than `channel`.
 
 pub mod hidraw;
+pub mod pcsc;
+mod promise;
 pub mod socket;
 mod wait;
 

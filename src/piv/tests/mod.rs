@@ -2,6 +2,7 @@
 
 mod garbage;
 mod management;
+mod oath;
 mod piv;
 
 use crate::channel::{After, Cancel, Card, ChannelError, Patience};

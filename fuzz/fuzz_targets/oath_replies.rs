@@ -1,0 +1,9 @@
+//! Responses of a token to OATH and OTP commands.
+#![no_main]
+
+#[path = "common/oath_replies.rs"]
+mod common;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _believed = common::run(data);
+});
