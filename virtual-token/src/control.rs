@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use crate::{
+    fault::{Counts, Fault},
     station::{Hand, Move},
     token::{Token, complain},
     touch::Mode,
@@ -32,6 +33,8 @@ pub enum Order {
     Plug,
     /// Answer when the token waits for a touch.
     WaitTouch,
+    /// Do this wrong from now on.
+    Fault(Fault),
     /// Answer with one line of JSON.
     Status,
 }
@@ -40,6 +43,9 @@ impl FromStr for Order {
     type Err = &'static str;
 
     fn from_str(line: &str) -> Result<Self, Self::Err> {
+        if let Some(fault) = line.trim_start().strip_prefix("fault ") {
+            return fault.parse().map(Self::Fault);
+        }
         let mut words = line.split_ascii_whitespace();
         let order = match (words.next(), words.next()) {
             (Some("touch"), None) => Self::Touch,
@@ -48,7 +54,11 @@ impl FromStr for Order {
             (Some("plug"), None) => Self::Plug,
             (Some("wait-touch"), None) => Self::WaitTouch,
             (Some("status"), None) => Self::Status,
-            _ => return Err("the commands are touch, mode MODE, unplug, plug, wait-touch, status"),
+            _ => {
+                return Err(
+                    "the commands are touch, mode MODE, unplug, plug, wait-touch, fault FAULT, status",
+                );
+            }
         };
         words.next().map_or(Ok(order), |_| Err("a command takes no more words"))
     }
@@ -136,6 +146,7 @@ impl Control {
             Order::WaitTouch => {
                 touch.waiting().wait_for(|waiting| *waiting).await.map_err(|error| error.to_string())?;
             }
+            Order::Fault(fault) => self.token.faults().set(fault),
             Order::Status => return Ok(self.status().to_string()),
         }
         Ok("ok".into())
@@ -143,6 +154,7 @@ impl Control {
 
     fn status(&self) -> serde_json::Value {
         let touch = self.token.touch();
+        let Counts { frames, apdus } = self.token.faults().counts();
         json!({
             "label": self.label,
             "serial": self.serial,
@@ -151,6 +163,9 @@ impl Control {
             "waiting": *touch.waiting().borrow(),
             "touches": touch.given(),
             "requests": self.token.requests(),
+            "fault": self.token.faults().fault().to_string(),
+            "frames": frames,
+            "apdus": apdus,
         })
     }
 }
@@ -170,6 +185,8 @@ mod tests {
             ("plug", Order::Plug),
             (" wait-touch\r", Order::WaitTouch),
             ("status", Order::Status),
+            ("fault none", Order::Fault(Fault::None)),
+            ("fault drop-at 2", Order::Fault("drop-at 2".parse().unwrap())),
         ] {
             assert_eq!(line.parse::<Order>(), Ok(order), "{line}");
         }
@@ -177,7 +194,17 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for line in ["", "Touch", "touch twice", "mode", "mode sometimes", "mode auto now", "status\0"] {
+        for line in [
+            "",
+            "Touch",
+            "touch twice",
+            "mode",
+            "mode sometimes",
+            "mode auto now",
+            "status\0",
+            "fault",
+            "fault x",
+        ] {
             assert!(line.parse::<Order>().is_err(), "{line}");
         }
     }
