@@ -8,6 +8,11 @@ use p256::{
 };
 use rand_core::{OsRng, RngCore as _};
 
+use crate::der::{
+    BASIC_CONSTRAINTS, BIT_STRING, EC_PUBLIC_KEY, ECDSA_WITH_SHA256, EXTENSIONS, GENERALIZED_TIME, INTEGER,
+    OCTET_STRING, OID, PRIME256V1, PRINTABLE_STRING, SEQUENCE, SET, UTC_TIME, UTF8_STRING, VERSION, der,
+};
+
 /// The AAGUID of this kind of token, made for it alone: 3e4397f3-8eea-4889-b1cd-777f61d20db1.
 pub const AAGUID: [u8; 16] =
     [0x3e, 0x43, 0x97, 0xf3, 0x8e, 0xea, 0x48, 0x89, 0xb1, 0xcd, 0x77, 0x7f, 0x61, 0xd2, 0x0d, 0xb1];
@@ -52,41 +57,6 @@ pub(crate) fn random_key() -> SecretKey {
     }
 }
 
-/// A DER element with this tag.
-fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    let mut out = vec![tag];
-    match u8::try_from(content.len()) {
-        Ok(len) if len < 0x80 => out.push(len),
-        Ok(len) => out.extend([0x81, len]),
-        Err(_) => {
-            // Everything here is far below 64 KiB.
-            let len = u16::try_from(content.len()).unwrap_or(u16::MAX);
-            out.push(0x82);
-            out.extend(len.to_be_bytes());
-        }
-    }
-    out.extend(content);
-    out
-}
-
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
-const OID: u8 = 0x06;
-const UTF8_STRING: u8 = 0x0C;
-const PRINTABLE_STRING: u8 = 0x13;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const VERSION: u8 = 0xA0;
-const EXTENSIONS: u8 = 0xA3;
-
-const ECDSA_WITH_SHA256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02];
-const EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
-const PRIME256V1: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
-const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
 /// `id-fido-gen-ce-aaguid`, 1.3.6.1.4.1.45724.1.1.4 (`WebAuthn`, section 8.2.1).
 const FIDO_AAGUID: &[u8] = &[0x2B, 0x06, 0x01, 0x04, 0x01, 0x82, 0xE5, 0x1C, 0x01, 0x01, 0x04];
 

@@ -1,5 +1,5 @@
-//! The authenticator's own thread: it owns the flash, answers one request at a time, and saves the state
-//! before each answer leaves. Dropping the power forgets what is in memory, as with a real token.
+//! The token's own thread: it owns the flash and the applications, answers one request at a time, and saves the
+//! state before each answer leaves. Dropping the power forgets what is in memory, as with a real token.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
@@ -8,6 +8,7 @@ use fido_authenticator::{Authenticator, Config, Conforming};
 use littlefs2::{
     fs::{Allocation, Filesystem},
     path,
+    path::Path,
 };
 use tokio::sync::{mpsc, oneshot};
 use trussed::{
@@ -17,13 +18,18 @@ use trussed::{
     service::Service,
     types::CoreContext,
 };
-use trussed_core::{InterruptFlag, types::Bytes};
-use trussed_staging::virt::{BackendIds, Dispatcher};
+use trussed_core::{
+    CryptoClient as _, InterruptFlag, try_syscall,
+    types::{Bytes, Location},
+};
 
 use crate::{
     attestation,
+    card::{Button, Card, Identity, Parts, apdu::Status},
+    fault::Faults,
     flash::{FLASH_SIZE, Flash},
     platform::{Call, Kernel, Platform, Store},
+    services::{self, Services},
     state::{StateError, StateFile},
     touch::Touch,
 };
@@ -33,6 +39,10 @@ pub const MAX_MSG_SIZE: usize = 3072;
 
 /// The room that the authenticator's crate reserves for one answer: the longest CTAPHID message.
 const RESPONSE_SIZE: usize = 7609;
+
+/// authenticatorClientPIN, and how the answer with a key begins: success, `{1: {…five entries…}}`.
+const CLIENT_PIN: u8 = 0x06;
+const KEY_AGREEMENT: [u8; 4] = [0x00, 0xA1, 0x01, 0xA5];
 
 /// Long enough to never end a wait before the client does; the crate's default is 30 s.
 const TOUCH_TIMEOUT_MILLIS: u32 = 60 * 60 * 1000;
@@ -54,16 +64,34 @@ pub enum Failure {
     NotSaved,
 }
 
+/// A client's request.
+pub enum Request {
+    /// A whole CTAPHID message: `Cbor` or `Msg`.
+    Hid(Command, Vec<u8>),
+    /// A whole command APDU.
+    Card(Vec<u8>),
+}
+
 /// What the thread is asked to do.
 pub enum Job {
     /// Answer this request.
     Request {
-        /// `Cbor` or `Msg`.
-        command: Command,
-        /// The whole message.
-        message: Vec<u8>,
+        /// The request.
+        request: Request,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Vec<u8>, Failure>>,
+    },
+    /// Have the card forget what it was told since it was powered.
+    CardReset {
+        /// Told when it is done.
+        done: oneshot::Sender<()>,
+    },
+    /// Set the PIN of a card that was never given one.
+    CardPin {
+        /// The PIN.
+        pin: Vec<u8>,
+        /// Told when it is done.
+        done: oneshot::Sender<Result<(), Status>>,
     },
     /// Forget everything that is not in the flash.
     PowerCycle {
@@ -86,15 +114,24 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
+/// What the thread shares with the rest of the program.
+#[derive(Clone)]
+pub struct Shared {
+    /// The button.
+    pub touch: Arc<Touch>,
+    /// Set when nobody waits for the answer any more.
+    pub interrupt: &'static InterruptFlag,
+    /// What is done wrong.
+    pub faults: Arc<Faults>,
+    /// What the card says that it is.
+    pub identity: Identity,
+}
+
 /// Starts the thread. It ends when the returned sender is dropped; when it ends otherwise, the sender is closed.
 ///
 /// # Errors
 /// When the state file is damaged or cannot be written: nothing is ever served from such a file.
-pub fn start(
-    state: StateFile,
-    touch: Arc<Touch>,
-    interrupt: &'static InterruptFlag,
-) -> Result<mpsc::UnboundedSender<Job>, StartError> {
+pub fn start(state: StateFile, shared: Shared) -> Result<mpsc::UnboundedSender<Job>, StartError> {
     let image = state.load()?;
     let (jobs, mut queue) = mpsc::unbounded_channel();
     let (ready, started) = std::sync::mpsc::channel();
@@ -104,7 +141,7 @@ pub fn start(
         match keeper.prepare(fresh) {
             Ok(()) => {
                 ready.send(Ok(())).ok();
-                while keeper.power_on(&mut queue, &touch, interrupt) {}
+                while keeper.power_on(&mut queue, &shared) {}
             }
             Err(error) => {
                 ready.send(Err(error)).ok();
@@ -133,12 +170,7 @@ impl Keeper {
     }
 
     /// Serves until the power goes, `true` when it comes back.
-    fn power_on(
-        &self,
-        queue: &mut mpsc::UnboundedReceiver<Job>,
-        touch: &Arc<Touch>,
-        interrupt: &'static InterruptFlag,
-    ) -> bool {
+    fn power_on(&self, queue: &mut mpsc::UnboundedReceiver<Job>, shared: &Shared) -> bool {
         let (mut internal, mut external, mut volatile) =
             (self.flash.clone(), Flash::erased(), Flash::erased());
         let (mut a, mut b, mut c) = (Allocation::new(), Allocation::new(), Allocation::new());
@@ -152,38 +184,52 @@ impl Keeper {
             return false;
         };
         let store = Store { internal: &internal, external: &external, volatile: &volatile };
+        let (fido_channel, card_channel) = (TrussedChannel::new(), TrussedChannel::new());
+        let platform = Platform::new(store, Arc::clone(&shared.touch));
+        let service = Service::with_dispatch(platform, Services::default());
+        let call = Call(Rc::new(RefCell::new(Kernel { service, endpoints: Vec::new() })));
 
-        let channel = TrussedChannel::new();
-        let Some((requester, responder)) = channel.split() else { return false };
-        let context = CoreContext::with_interrupt(path!("fido").into(), Some(interrupt));
-        let kernel = Kernel {
-            service: Service::with_dispatch(Platform::new(store, Arc::clone(touch)), Dispatcher::default()),
-            endpoints: [ServiceEndpoint::new(
-                responder,
-                context,
-                &[BackendId::Custom(BackendIds::StagingBackend), BackendId::Core],
-            )],
+        let Some(client) = connect(&call, &fido_channel, path!("fido"), services::FIDO, shared) else {
+            return false;
         };
-        let call = Call(Rc::new(RefCell::new(kernel)));
-        let client = ClientImplementation::<_, Dispatcher>::new(requester, call, Some(interrupt));
         let mut config = Config::new(MAX_MSG_SIZE);
         config.fido2_up_timeout = Some(TOUCH_TIMEOUT_MILLIS);
-        let mut app = Authenticator::new(client, Conforming {}, config);
+        let mut fido = Authenticator::new(client, Conforming {}, config);
+        let new_card = || {
+            // Its old endpoint goes, and what it knew of the client with it.
+            call.0.borrow_mut().endpoints.truncate(1);
+            let mut client = connect(&call, &card_channel, path!("piv"), services::PIV, shared)?;
+            try_syscall!(client.delete_all(Location::Volatile)).ok();
+            let button = Button::new(Arc::clone(&shared.touch), shared.interrupt);
+            let (identity, faults) = (shared.identity, &*shared.faults);
+            Some(Card::new(Parts { client, fs: &internal, button, identity, faults }))
+        };
+        let mut card = new_card();
 
         let mut saved = self.flash.image();
         while let Some(job) = queue.blocking_recv() {
             match job {
-                Job::Request { command, message, reply } => {
-                    let mut response = Bytes::<RESPONSE_SIZE>::new();
-                    let outcome = app.call(command, &message, response.as_mut_view());
-                    touch.release();
-                    let outcome = match outcome {
-                        Ok(()) => Ok(response.as_slice().to_vec()),
-                        Err(AppError::InvalidLength) => Err(Failure::Length),
-                        Err(AppError::InvalidCommand | AppError::NoResponse) => Err(Failure::Command),
+                Job::Request { request, reply } => {
+                    let outcome = match (request, &mut card) {
+                        (Request::Hid(command, message), _) => {
+                            answer(&mut fido, command, &message, &shared.faults)
+                        }
+                        (Request::Card(command), Some(card)) => Ok(card.transmit(&command)),
+                        (Request::Card(_), None) => Err(Failure::Command),
                     };
+                    shared.touch.release();
                     // The client may be gone; what it changed is still kept.
                     reply.send(self.save(&mut saved).and(outcome)).ok();
+                }
+                Job::CardReset { done } => {
+                    // The old one has to let go of its channel first.
+                    drop(card.take());
+                    card = new_card();
+                    done.send(()).ok();
+                }
+                Job::CardPin { pin, done } => {
+                    let outcome = card.as_mut().map_or(Err(Status::MEMORY), |card| card.first_pin(&pin));
+                    done.send(self.save(&mut saved).map_err(|_unsaved| Status::MEMORY).and(outcome)).ok();
                 }
                 Job::PowerCycle { done } => {
                     done.send(()).ok();
@@ -206,4 +252,41 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+type Client<'a> = ClientImplementation<'a, Call<'a>, Services>;
+
+/// Makes an application's way to the service.
+fn connect<'a>(
+    call: &Call<'a>,
+    channel: &'a TrussedChannel,
+    name: &'static Path,
+    backends: &'static [BackendId<services::Backend>],
+    shared: &Shared,
+) -> Option<Client<'a>> {
+    let (requester, responder) = channel.split()?;
+    let context = CoreContext::with_interrupt(name.into(), Some(shared.interrupt));
+    call.0.borrow_mut().endpoints.push(ServiceEndpoint::new(responder, context, backends));
+    Some(ClientImplementation::new(requester, call.clone(), Some(shared.interrupt)))
+}
+
+/// Answers one CTAPHID message.
+fn answer(
+    fido: &mut Authenticator<Conforming, Client<'_>>,
+    command: Command,
+    message: &[u8],
+    faults: &Faults,
+) -> Result<Vec<u8>, Failure> {
+    let mut response = Bytes::<RESPONSE_SIZE>::new();
+    match fido.call(command, message, response.as_mut_view()) {
+        Ok(()) => {}
+        Err(AppError::InvalidLength) => return Err(Failure::Length),
+        Err(AppError::InvalidCommand | AppError::NoResponse) => return Err(Failure::Command),
+    }
+    let mut response = response.as_slice().to_vec();
+    // The answer to getKeyAgreement ends with the point's y.
+    if message.first() == Some(&CLIENT_PIN) && response.starts_with(&KEY_AGREEMENT) {
+        faults.spoil_point(&mut response);
+    }
+    Ok(response)
 }

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use crate::{
+    fault::{Counts, Fault},
     station::{Hand, Move},
     token::{Token, complain},
     touch::Mode,
@@ -34,6 +35,8 @@ pub enum Order {
     WaitTouch,
     /// Answer when no request is under way.
     WaitIdle,
+    /// Do this wrong from now on.
+    Fault(Fault),
     /// Answer with one line of JSON.
     Status,
 }
@@ -42,6 +45,9 @@ impl FromStr for Order {
     type Err = &'static str;
 
     fn from_str(line: &str) -> Result<Self, Self::Err> {
+        if let Some(fault) = line.trim_start().strip_prefix("fault ") {
+            return fault.parse().map(Self::Fault);
+        }
         let mut words = line.split_ascii_whitespace();
         let order = match (words.next(), words.next()) {
             (Some("touch"), None) => Self::Touch,
@@ -52,7 +58,9 @@ impl FromStr for Order {
             (Some("wait-idle"), None) => Self::WaitIdle,
             (Some("status"), None) => Self::Status,
             _ => {
-                return Err("the commands are touch, mode MODE, unplug, plug, wait-touch, wait-idle, status");
+                return Err(
+                    "the commands are touch, mode MODE, unplug, plug, wait-touch, wait-idle, fault FAULT, status",
+                );
             }
         };
         words.next().map_or(Ok(order), |_| Err("a command takes no more words"))
@@ -142,6 +150,7 @@ impl Control {
                 touch.waiting().wait_for(|waiting| *waiting).await.map_err(|error| error.to_string())?;
             }
             Order::WaitIdle => self.token.idle().await,
+            Order::Fault(fault) => self.token.faults().set(fault),
             Order::Status => return Ok(self.status().to_string()),
         }
         Ok("ok".into())
@@ -149,6 +158,7 @@ impl Control {
 
     fn status(&self) -> serde_json::Value {
         let touch = self.token.touch();
+        let Counts { frames, apdus } = self.token.faults().counts();
         json!({
             "label": self.label,
             "serial": self.serial,
@@ -157,6 +167,9 @@ impl Control {
             "waiting": *touch.waiting().borrow(),
             "touches": touch.given(),
             "requests": self.token.requests(),
+            "fault": self.token.faults().fault().to_string(),
+            "frames": frames,
+            "apdus": apdus,
         })
     }
 }
@@ -177,6 +190,8 @@ mod tests {
             (" wait-touch\r", Order::WaitTouch),
             ("wait-idle", Order::WaitIdle),
             ("status", Order::Status),
+            ("fault none", Order::Fault(Fault::None)),
+            ("fault drop-at 2", Order::Fault("drop-at 2".parse().unwrap())),
         ] {
             assert_eq!(line.parse::<Order>(), Ok(order), "{line}");
         }
@@ -184,7 +199,17 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for line in ["", "Touch", "touch twice", "mode", "mode sometimes", "mode auto now", "status\0"] {
+        for line in [
+            "",
+            "Touch",
+            "touch twice",
+            "mode",
+            "mode sometimes",
+            "mode auto now",
+            "status\0",
+            "fault",
+            "fault x",
+        ] {
             assert!(line.parse::<Order>().is_err(), "{line}");
         }
     }

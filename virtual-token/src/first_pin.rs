@@ -11,7 +11,7 @@ use minicbor::{Decoder, Encoder, data::Type, decode, encode};
 use p256::{PublicKey, SecretKey, ecdh::diffie_hellman};
 use sha2::{Digest as _, Sha256};
 
-use crate::{attestation::random_key, token::Token};
+use crate::{attestation::random_key, authenticator::Request, token::Token};
 
 const GET_INFO: u8 = 0x04;
 const CLIENT_PIN: u8 = 0x06;
@@ -29,6 +29,9 @@ pub enum PinError {
     /// The authenticator answered with a CTAP2 error.
     #[error("the authenticator refused the PIN with error 0x{0:02x}")]
     Refused(u8),
+    /// The card did not take it.
+    #[error("a PIN for PIV has 6 to 8 digits")]
+    Card,
     /// The authenticator's answer made no sense.
     #[error("the authenticator's answer makes no sense")]
     Nonsense,
@@ -68,8 +71,16 @@ pub async fn set(token: &Token, pin: &str) -> Result<(), PinError> {
     call(token, request).await.map(drop)
 }
 
+/// Sets the PIN of PIV on a card that was never given one.
+///
+/// # Errors
+/// See [`PinError`].
+pub async fn set_on_card(token: &Token, pin: &str) -> Result<(), PinError> {
+    token.set_card_pin(pin).await.map_err(|_status| PinError::Card)
+}
+
 async fn call(token: &Token, request: Vec<u8>) -> Result<Vec<u8>, PinError> {
-    let mut pending = token.submit(Command::Cbor, request).await.ok_or(PinError::Nonsense)?;
+    let mut pending = token.submit(Request::Hid(Command::Cbor, request)).await.ok_or(PinError::Nonsense)?;
     let answer = pending.answer().await;
     match answer.as_deref().map(<[u8]>::split_first) {
         Ok(Some((0, body))) => Ok(body.to_vec()),

@@ -65,6 +65,8 @@ pub enum Event {
     None,
     /// Send these reports.
     Reply(Vec<Report>),
+    /// Send these reports, whose number is a matter of time.
+    Keepalive(Vec<Report>),
     /// Give this message to the authenticator, then call [`Link::complete`] or [`Link::fail`].
     Request(Command, Vec<u8>),
     /// Cancel the pending request, whose answer is still wanted.

@@ -5,14 +5,19 @@
 
 pub mod attestation;
 pub mod authenticator;
+pub mod card;
 pub mod control;
+mod der;
+pub mod fault;
 pub mod first_pin;
 pub mod flash;
 pub mod hid;
 pub mod platform;
+pub mod services;
 pub mod session;
 pub mod state;
 pub mod station;
 pub mod token;
 pub mod touch;
+pub mod vpcd;
 pub mod wire;

@@ -11,6 +11,7 @@ use std::{
 
 use clap::{Args, Parser};
 use rootseal_virtual_token::{
+    card::Identity,
     control::{Control, ControlSocket},
     first_pin,
     state::StateFile,
@@ -20,7 +21,7 @@ use rootseal_virtual_token::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A CTAP2 security token in software, for tests and demonstrations. Never use it for real secrets.
+/// A security token in software, for tests and demonstrations. Never use it for real secrets.
 #[derive(Parser)]
 #[command(name = "rootseal-virtual-token", version)]
 struct Options {
@@ -58,6 +59,19 @@ struct PortOptions {
     /// Be a HID device, by /dev/uhid.
     #[arg(long)]
     uhid: bool,
+    /// Be a smart card in vpcd, the virtual reader that listens there.
+    #[arg(long, value_name = "HOST:PORT")]
+    vpcd: Option<String>,
+}
+
+impl PortOptions {
+    fn port(self, label: &str, serial: u32) -> Port {
+        match (self.socket, self.vpcd) {
+            (Some(path), _) => Port::Socket(path),
+            (None, Some(address)) => Port::Vpcd(address),
+            (None, None) => Port::Uhid { label: label.to_owned(), serial },
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -80,12 +94,18 @@ fn start(options: Options) -> Result<(), Box<dyn Error>> {
 async fn run(options: Options, ready: Option<File>) -> Result<(), Box<dyn Error>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let Options { port, state, pin, touch, control, ready_fd: _, serial, label } = options;
-    let token = Token::start(StateFile::new(state), touch)?;
+    let port = port.port(&label, serial);
+    let identity = Identity { serial, version: Identity::VERSION, with_fido: port.has_hid() };
+    let token = Token::start(StateFile::new(state), touch, identity)?;
     if let Some(pin) = pin {
-        first_pin::set(&token, &pin).await?;
+        if port.has_hid() {
+            first_pin::set(&token, &pin).await?;
+        }
+        if port.has_card() {
+            first_pin::set_on_card(&token, &pin).await?;
+        }
     }
 
-    let port = port.socket.map_or_else(|| Port::Uhid { label: label.clone(), serial }, Port::Socket);
     let (station, hand) = station();
     let served = tokio::spawn(station.run(token.clone(), port));
     let control_socket = control.as_deref().map(ControlSocket::bind).transpose()?;

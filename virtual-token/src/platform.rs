@@ -11,12 +11,11 @@ use trussed::{
     store,
 };
 use trussed_core::types::consent::Level;
-use trussed_staging::{
-    StagingContext,
-    virt::{BackendIds, Dispatcher},
-};
 
-use crate::touch::Touch;
+use crate::{
+    services::{Backend, Memory, Services},
+    touch::Touch,
+};
 
 /// The three file systems; only the internal one outlives a power cycle.
 #[derive(Clone, Copy)]
@@ -96,15 +95,16 @@ impl<'a> platform::Platform for Platform<'a> {
     }
 }
 
-/// The framework's service with its one client's endpoint.
+/// The framework's service with its clients' endpoints.
 pub struct Kernel<'a> {
     /// The service.
-    pub service: Service<Platform<'a>, Dispatcher>,
-    /// Where the client's requests come in.
-    pub endpoints: [ServiceEndpoint<'a, BackendIds, StagingContext>; 1],
+    pub service: Service<Platform<'a>, Services>,
+    /// Where the clients' requests come in.
+    pub endpoints: Vec<ServiceEndpoint<'a, Backend, Memory>>,
 }
 
 /// A call into the service, served at once on the caller's own thread.
+#[derive(Clone)]
 pub struct Call<'a>(pub Rc<RefCell<Kernel<'a>>>);
 
 impl Syscall for Call<'_> {

@@ -8,16 +8,40 @@ use tokio::{
 };
 
 use crate::{
-    authenticator::Failure,
+    authenticator::{Failure, Request},
+    fault::{Fault, Interface, Verdict},
     hid::{Event, HidError, Link, Report, Status},
     token::{Pending, Token, complain},
     wire::{Arrival, Wire},
 };
 
+const CHANNEL_LEN: usize = 4;
+
 const KEEPALIVE: Duration = Duration::from_millis(100);
 
 /// How long the rest of a message may take.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The client has gone, or the token was pulled out.
+    Gone,
+    /// The token has to vanish from its port.
+    Vanished,
+    /// The token has to lose its power for a moment.
+    Reset,
+}
+
+impl Ending {
+    fn of(verdict: Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Pass | Verdict::Swallow => None,
+            Verdict::Vanish => Some(Self::Vanished),
+            Verdict::Reset => Some(Self::Reset),
+        }
+    }
+}
 
 struct Session {
     token: Token,
@@ -28,24 +52,25 @@ struct Session {
 
 /// Serves one client until it goes or `plugged` loses its sender. Whatever it left pending is cancelled and over
 /// when this returns.
-pub async fn serve(token: Token, wire: Wire, mut plugged: watch::Receiver<()>) {
+pub async fn serve(token: Token, wire: Wire, mut plugged: watch::Receiver<()>) -> Ending {
     let mut session = Session { token, wire, link: Link::default(), pending: None };
     let outcome = tokio::select! {
         outcome = session.run() => outcome,
-        _ = plugged.changed() => Ok(()),
+        _ = plugged.changed() => Ok(Ending::Gone),
     };
     session.abandon().await;
     // A client that vanishes is no news.
     let vanished = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
-    if let Err(error) =
-        outcome.or_else(|error| if vanished.contains(&error.kind()) { Ok(()) } else { Err(error) })
-    {
-        complain(&error);
-    }
+    outcome.unwrap_or_else(|error| {
+        if !vanished.contains(&error.kind()) {
+            complain(&error);
+        }
+        Ending::Gone
+    })
 }
 
 impl Session {
-    async fn run(&mut self) -> io::Result<()> {
+    async fn run(&mut self) -> io::Result<Ending> {
         let mut beat: Interval = interval(KEEPALIVE);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut waiting = self.token.touch().waiting();
@@ -54,13 +79,20 @@ impl Session {
             let event = tokio::select! {
                 arrival = self.wire.receive() => match arrival? {
                     Arrival::Report(report) => {
+                        let verdict = self.token.faults().step(Interface::Hid);
+                        if let Some(ending) = Ending::of(verdict) {
+                            return Ok(ending);
+                        }
+                        if verdict == Verdict::Swallow {
+                            continue;
+                        }
                         last_report = Instant::now();
                         self.link.take(&report, || self.token.allocate_channel())
                     }
                     Arrival::NobodyListens => self.link.reset(),
-                    Arrival::Gone => return Ok(()),
+                    Arrival::Gone => return Ok(Ending::Gone),
                 },
-                answer = answer(&mut self.pending) => {
+                answer = answer(&mut self.pending), if !self.token.faults().holds_back() => {
                     self.pending = None;
                     Event::Reply(match answer {
                         Ok(message) => self.link.complete(&message),
@@ -69,12 +101,12 @@ impl Session {
                 }
                 _ = beat.tick(), if self.pending.is_some() => {
                     let status = if *waiting.borrow() { Status::UpNeeded } else { Status::Processing };
-                    Event::Reply(self.link.keepalive(status))
+                    Event::Keepalive(self.link.keepalive(status))
                 }
                 // The first one goes at once, so that a prompt need not wait for the beat.
                 Ok(()) = waiting.changed(), if self.pending.is_some() => {
                     if *waiting.borrow_and_update() {
-                        Event::Reply(self.link.keepalive(Status::UpNeeded))
+                        Event::Keepalive(self.link.keepalive(Status::UpNeeded))
                     } else {
                         Event::None
                     }
@@ -83,31 +115,58 @@ impl Session {
                     Event::Reply(self.link.time_out())
                 }
             };
-            match event {
-                Event::None => {}
-                Event::Reply(reports) => self.send(&reports).await?,
-                Event::Cancel => self.token.cancel(),
+            let replies = match event {
+                Event::None => Vec::new(),
+                Event::Reply(reports) => reports,
+                Event::Keepalive(reports) => {
+                    self.keep_alive(&reports).await?;
+                    Vec::new()
+                }
+                Event::Cancel => {
+                    self.token.cancel();
+                    Vec::new()
+                }
                 Event::Abort(reports) => {
                     self.abandon().await;
-                    self.send(&reports).await?;
+                    reports
                 }
                 Event::Request(command, message) => {
                     self.token.note_request();
                     waiting.mark_unchanged();
-                    self.pending = self.token.submit(command, message).await;
+                    self.pending = self.token.submit(Request::Hid(command, message)).await;
                     beat.reset();
-                    if self.pending.is_none() {
-                        let reports = self.link.fail(HidError::ChannelBusy);
-                        self.send(&reports).await?;
-                    }
+                    if self.pending.is_some() { Vec::new() } else { self.link.fail(HidError::ChannelBusy) }
                 }
+            };
+            if let Some(ending) = self.send(replies).await? {
+                return Ok(ending);
             }
         }
     }
 
-    async fn send(&self, reports: &[Report]) -> io::Result<()> {
-        for report in reports {
-            self.wire.send(report).await?;
+    /// Sends answers, or says how the connection ends instead.
+    async fn send(&self, reports: Vec<Report>) -> io::Result<Option<Ending>> {
+        let faults = self.token.faults();
+        for mut report in reports {
+            let verdict = faults.step(Interface::Hid);
+            if let Some(ending) = Ending::of(verdict) {
+                return Ok(Some(ending));
+            }
+            if verdict == Verdict::Pass {
+                // Behind the channel: who gets noise on another one only waits.
+                faults.garble(report.get_mut(CHANNEL_LEN..).unwrap_or_default());
+                self.wire.send(&report).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keepalives are not counted.
+    async fn keep_alive(&self, reports: &[Report]) -> io::Result<()> {
+        if self.token.faults().fault() != Fault::Stop {
+            for report in reports {
+                self.wire.send(report).await?;
+            }
         }
         Ok(())
     }

@@ -3,13 +3,15 @@
 use std::{io, path::PathBuf};
 
 use tokio::{
+    net::TcpStream,
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 
 use crate::{
-    session,
+    session::{self, Ending},
     token::{Token, complain},
+    vpcd,
     wire::{Listener, Wire},
 };
 
@@ -18,6 +20,8 @@ use crate::{
 pub enum Port {
     /// A `SOCK_SEQPACKET` socket with this path.
     Socket(PathBuf),
+    /// A card in the virtual reader that listens there.
+    Vpcd(String),
     /// A HID device of the kernel's.
     Uhid {
         /// The product name.
@@ -25,6 +29,18 @@ pub enum Port {
         /// The serial number.
         serial: u32,
     },
+}
+
+impl Port {
+    /// Whether it shows the FIDO application.
+    pub fn has_hid(&self) -> bool {
+        !self.has_card()
+    }
+
+    /// Whether it shows the card.
+    pub fn has_card(&self) -> bool {
+        matches!(self, Self::Vpcd(_))
+    }
 }
 
 /// What to do with the plug.
@@ -38,8 +54,11 @@ pub enum Move {
     Quit,
 }
 
+/// Where to say that a move is made.
+type Done = oneshot::Sender<io::Result<()>>;
+
 /// A move, and where to say that it is made.
-pub type Order = (Move, oneshot::Sender<io::Result<()>>);
+pub type Order = (Move, Done);
 
 /// The side of the station that gives orders.
 #[derive(Clone, Debug)]
@@ -83,6 +102,23 @@ pub fn station() -> (Station, Hand) {
 enum Socket {
     Listener(Listener),
     Device(Option<Wire>),
+    Reader { address: String, stream: Option<TcpStream> },
+}
+
+/// A client, and what it speaks.
+enum Client {
+    Hid(Wire),
+    Reader { address: String, stream: TcpStream },
+}
+
+/// How the token came out of its port.
+enum Out {
+    /// Somebody wanted it.
+    Ordered(Order),
+    /// It vanished by itself.
+    Vanished,
+    /// Its power failed for a moment.
+    Reset,
 }
 
 impl Socket {
@@ -91,16 +127,24 @@ impl Socket {
             Port::Socket(path) => Listener::bind(path).map(Self::Listener).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display()))
             }),
+            Port::Vpcd(address) => {
+                let stream = Some(vpcd::connect(address).await?);
+                Ok(Self::Reader { address: address.clone(), stream })
+            }
             Port::Uhid { label, serial } => Ok(Self::Device(Some(Wire::uhid(label, *serial).await?))),
         }
     }
 
-    /// The next client's wire; a kernel device is one wire for all clients.
-    async fn next(&mut self) -> io::Result<Wire> {
+    /// The next client; a kernel device and a reader are one for all programs.
+    async fn next(&mut self) -> io::Result<Client> {
         match self {
-            Self::Listener(listener) => listener.accept().await,
+            Self::Listener(listener) => listener.accept().await.map(Client::Hid),
             Self::Device(wire) => match wire.take() {
-                Some(wire) => Ok(wire),
+                Some(wire) => Ok(Client::Hid(wire)),
+                None => std::future::pending().await,
+            },
+            Self::Reader { address, stream } => match stream.take() {
+                Some(stream) => Ok(Client::Reader { address: address.clone(), stream }),
                 None => std::future::pending().await,
             },
         }
@@ -112,21 +156,11 @@ impl Station {
     pub async fn run(mut self, token: Token, port: Port) {
         while let Some((order, done)) = self.orders.recv().await {
             match order {
-                Move::Plug => match Socket::open(&port).await {
-                    Ok(socket) => {
-                        self.plugged.send_replace(true);
-                        done.send(Ok(())).ok();
-                        let (order, done) = self.plugged_in(&token, socket).await;
-                        self.plugged.send_replace(false);
-                        done.send(Ok(())).ok();
-                        if order == Move::Quit {
-                            return;
-                        }
+                Move::Plug => {
+                    if self.plug(&token, &port, done).await == Some(Move::Quit) {
+                        return;
                     }
-                    Err(error) => {
-                        done.send(Err(error)).ok();
-                    }
-                },
+                }
                 Move::Unplug => {
                     done.send(Ok(())).ok();
                 }
@@ -138,23 +172,61 @@ impl Station {
         }
     }
 
-    async fn plugged_in(&mut self, token: &Token, mut socket: Socket) -> Order {
+    /// Plugs the token in and serves until it is out again, by which order if by any.
+    async fn plug(&mut self, token: &Token, port: &Port, done: Done) -> Option<Move> {
+        let mut done = Some(done);
+        loop {
+            let socket = match Socket::open(port).await {
+                Ok(socket) => socket,
+                Err(error) => {
+                    match done {
+                        Some(done) => done.send(Err(error)).unwrap_or_default(),
+                        None => complain(&error),
+                    }
+                    return None;
+                }
+            };
+            self.plugged.send_replace(true);
+            if let Some(done) = done.take() {
+                done.send(Ok(())).ok();
+            }
+            let out = self.plugged_in(token, socket).await;
+            self.plugged.send_replace(false);
+            match out {
+                Out::Ordered((order, done)) => {
+                    done.send(Ok(())).ok();
+                    return Some(order);
+                }
+                Out::Vanished => return None,
+                Out::Reset => {}
+            }
+        }
+    }
+
+    async fn plugged_in(&mut self, token: &Token, mut socket: Socket) -> Out {
         let (plug, plugged) = watch::channel(());
         let mut sessions = JoinSet::new();
-        let order = loop {
+        let out = loop {
             tokio::select! {
-                wire = socket.next() => match wire {
-                    Ok(wire) => {
+                client = socket.next() => match client {
+                    Ok(Client::Hid(wire)) => {
                         sessions.spawn(session::serve(token.clone(), wire, plugged.clone()));
+                    }
+                    Ok(Client::Reader { address, stream }) => {
+                        sessions.spawn(vpcd::serve(token.clone(), stream, address, plugged.clone()));
                     }
                     Err(error) => complain(&error),
                 },
-                Some(_) = sessions.join_next() => {}
+                Some(ending) = sessions.join_next() => match ending {
+                    Ok(Ending::Vanished) => break Out::Vanished,
+                    Ok(Ending::Reset) => break Out::Reset,
+                    Ok(Ending::Gone) | Err(_) => {}
+                },
                 Some((order, done)) = self.orders.recv() => match order {
                     Move::Plug => {
                         done.send(Ok(())).ok();
                     }
-                    Move::Unplug | Move::Quit => break (order, done),
+                    Move::Unplug | Move::Quit => break Out::Ordered((order, done)),
                 },
             }
         };
@@ -162,6 +234,6 @@ impl Station {
         drop(plug);
         while sessions.join_next().await.is_some() {}
         token.power_cycle().await;
-        order
+        out
     }
 }

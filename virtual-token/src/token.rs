@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use ctaphid_app::Command;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use trussed_core::InterruptFlag;
 
 use crate::{
-    authenticator::{self, Failure, Job, StartError},
+    authenticator::{self, Failure, Job, Request, Shared, StartError},
+    card::{Identity, apdu::Status},
+    fault::Faults,
     state::StateFile,
     touch::{Mode, Touch},
 };
@@ -35,6 +36,7 @@ pub struct Token {
     jobs: mpsc::UnboundedSender<Job>,
     interrupt: &'static InterruptFlag,
     touch: Arc<Touch>,
+    faults: Arc<Faults>,
     turn: Arc<Mutex<()>>,
     requests: Arc<AtomicU64>,
     last_channel: Arc<AtomicU32>,
@@ -61,14 +63,16 @@ impl Token {
     ///
     /// # Errors
     /// See [`authenticator::start`].
-    pub fn start(state: StateFile, mode: Mode) -> Result<Self, StartError> {
+    pub fn start(state: StateFile, mode: Mode, identity: Identity) -> Result<Self, StartError> {
         // The framework wants the flag to live as long as the process, and there is one for each token.
         let interrupt: &'static InterruptFlag = Box::leak(Box::default());
-        let touch = Arc::new(Touch::new(mode));
+        let (touch, faults) = (Arc::new(Touch::new(mode)), Arc::<Faults>::default());
+        let shared = Shared { touch: Arc::clone(&touch), interrupt, faults: Arc::clone(&faults), identity };
         Ok(Self {
-            jobs: authenticator::start(state, Arc::clone(&touch), interrupt)?,
+            jobs: authenticator::start(state, shared)?,
             interrupt,
             touch,
+            faults,
             turn: Arc::default(),
             requests: Arc::default(),
             last_channel: Arc::default(),
@@ -76,12 +80,12 @@ impl Token {
     }
 
     /// Hands a request over; `None` when another client's transaction goes on for too long.
-    pub async fn submit(&self, command: Command, message: Vec<u8>) -> Option<Pending> {
+    pub async fn submit(&self, request: Request) -> Option<Pending> {
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.turn).lock_owned()).await.ok()?;
         // From now on a cancel counts, even before the authenticator's thread has begun.
         self.interrupt.set_working();
         let (reply, receiver) = oneshot::channel();
-        self.jobs.send(Job::Request { command, message, reply }).ok()?;
+        self.jobs.send(Job::Request { request, reply }).ok()?;
         Some(Pending { reply: receiver, _turn: turn })
     }
 
@@ -110,6 +114,24 @@ impl Token {
         }
     }
 
+    /// Has the card forget what it was told, as a reset does. To be called while none of its requests is pending.
+    pub async fn reset_card(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.jobs.send(Job::CardReset { done }).is_ok() {
+            finished.await.ok();
+        }
+    }
+
+    /// Sets the PIN of a card that was never given one.
+    ///
+    /// # Errors
+    /// When it is no PIN for PIV.
+    pub async fn set_card_pin(&self, pin: &str) -> Result<(), Status> {
+        let (done, finished) = oneshot::channel();
+        self.jobs.send(Job::CardPin { pin: pin.into(), done }).map_err(|_ended| Status::MEMORY)?;
+        finished.await.unwrap_or(Err(Status::MEMORY))
+    }
+
     /// A fresh CTAPHID channel: never 0, never the broadcast channel.
     pub fn allocate_channel(&self) -> u32 {
         self.last_channel.fetch_add(1, Ordering::Relaxed).wrapping_add(1).clamp(1, u32::MAX - 1)
@@ -118,6 +140,11 @@ impl Token {
     /// The button.
     pub fn touch(&self) -> &Touch {
         &self.touch
+    }
+
+    /// What it does wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// Counts a client's request.
