@@ -7,8 +7,7 @@ system's own is never touched. Clients find it by `PCSCLITE_CSOCK_NAME` (`Reader
     with Readers() as readers:
         card = readers.add_card("blue")
         subprocess.run(["opensc-tool", "--atr"], env=os.environ | readers.environment)
-        card.tell("unplug")
-        readers.wait_for_card(0, present=False)
+        card.unplug()
 
 It needs Debian's pcscd and vsmartcard-vpcd, and either root or user namespaces.
 """
@@ -35,11 +34,12 @@ READY = "daemon ready"
 # Yubico's tools look for their name in that of the reader, and for what its key can do.
 NAME = "Virtual PCD Yubico YubiKey OTP+CCID"
 
-# Waits for a card to come or go. A process of its own, because a PC/SC library finds its service once.
+# Waits for a card to come or go, and says how often any has come or gone so far. A process of its own, because a
+# PC/SC library finds its service once.
 WAIT = """
 import sys
 from smartcard.scard import *
-name, present = sys.argv[1], sys.argv[2] == "True"
+name, wanted, since = sys.argv[1], sys.argv[2], sys.argv[3]
 result, context = SCardEstablishContext(SCARD_SCOPE_USER)
 assert result == 0, SCardGetErrorMessage(result)
 known = SCARD_STATE_UNAWARE
@@ -47,19 +47,23 @@ while True:
     result, states = SCardGetStatusChange(context, INFINITE, [(name, known)])
     assert result == 0, SCardGetErrorMessage(result)
     known = states[0][1]
-    if bool(known & SCARD_STATE_PRESENT) == present:
+    present, moves = bool(known & SCARD_STATE_PRESENT), known >> 16
+    if wanted in ("either", str(present)) and since != str(moves):
         break
+print(moves)
 """
 
 
 class Card(Hands):
     """A virtual token in one of the readers."""
 
-    def __init__(self, readers: Readers, name: str, port: int, serial: int, touch: str, *options: str):
+    def __init__(self, readers: Readers, name: str, slot: int, serial: int, touch: str, *options: str):
+        self._readers = readers
+        self._slot = slot
         directory = readers.dir
         self.state = directory / f"{name}.state"
         argv = [
-            *readers.inside(BIN / "rootseal-virtual-token", "--vpcd", f"127.0.0.1:{port}"),
+            *readers.inside(BIN / "rootseal-virtual-token", "--vpcd", f"127.0.0.1:{FIRST_PORT + slot}"),
             *("--state", self.state, "--pin", PIN, "--touch", touch, "--serial", serial),
             *("--control", directory / f"{name}.control", "--label", name, *options),
         ]
@@ -68,6 +72,18 @@ class Card(Hands):
 
     def stop(self) -> None:
         stop(self.process)
+
+    def unplug(self) -> None:
+        """Pulls it out, and returns when PC/SC has seen it go."""
+        moves = self._readers.moves(self._slot)
+        self.tell("unplug")
+        self._readers.wait_for_card(self._slot, present=False, since=moves)
+
+    def plug(self) -> None:
+        """Plugs it in again, and returns when PC/SC has seen it come."""
+        moves = self._readers.moves(self._slot)
+        self.tell("plug")
+        self._readers.wait_for_card(self._slot, since=moves)
 
 
 class Readers:
@@ -183,14 +199,22 @@ class Readers:
         self, name: str, slot: int = 0, serial: int = 12345678, touch: str = "auto", options: tuple = ()
     ) -> Card:
         """Puts a token into a reader and waits until PC/SC sees it."""
-        card = Card(self, name, FIRST_PORT + slot, serial, touch, *options)
+        moves = self.moves(slot)
+        card = Card(self, name, slot, serial, touch, *options)
         self._cards.append(card)
-        self.wait_for_card(slot)
+        self.wait_for_card(slot, since=moves)
         return card
 
-    def wait_for_card(self, slot: int = 0, present: bool = True) -> None:
-        """Returns when PC/SC sees a card in that reader, or none."""
-        self.run(sys.executable, "-c", WAIT, self.reader(slot), present)
+    def moves(self, slot: int = 0) -> int:
+        """How often PC/SC has seen a card come or go there. It notes what happens only when it looks, which it
+        does every 0.4 s: what it says until then is about a card that may have gone. A newcomer counts as well
+        where it takes the place of another one."""
+        return int(self.run(sys.executable, "-c", WAIT, self.reader(slot), "either", "").stdout)
+
+    def wait_for_card(self, slot: int = 0, present: bool = True, since: int | None = None) -> None:
+        """Returns when PC/SC sees a card in that reader, or none; with `since`, a result of `moves`, not before
+        it has seen one come or go."""
+        self.run(sys.executable, "-c", WAIT, self.reader(slot), present, "" if since is None else since)
 
     def run(self, *command: object, check: bool = True, **options: object) -> subprocess.CompletedProcess:
         """Runs a PC/SC client to its end; an `AssertionError` says what it said if it failed."""

@@ -242,10 +242,8 @@ class TestCard(Driven):
         self.assertIn("Slot 1: programmed", self.ykman("otp", "info").stdout)
 
     def test_it_goes_and_comes_and_outlives_the_service(self) -> None:
-        self.card.tell("unplug")
-        self.readers.wait_for_card(present=False)
-        self.card.tell("plug")
-        self.readers.wait_for_card()
+        self.card.unplug()
+        self.card.plug()
         self.readers.restart()
         self.readers.wait_for_card()
         self.assertEqual(self.apdus(SELECT_PIV, "00fd000000")[1], "0504039000")
@@ -291,16 +289,15 @@ class TestFaults(Driven):
                 with self.assertRaises(AssertionError):
                     self.exchange()
                 self.assertFalse(self.card.status()["plugged"])
-                self.readers.wait_for_card(present=False)
-                self.card.tell("plug")
-                self.readers.wait_for_card()
+                self.card.plug()
                 self.assertEqual(self.exchange(), "0504039000")
 
     def test_a_reset_brings_the_card_back_by_itself(self) -> None:
         self.card.tell("fault reset 3")
+        moves = self.readers.moves()
         with self.assertRaises(AssertionError):
             self.exchange()
-        self.readers.wait_for_card()
+        self.readers.wait_for_card(since=moves)
         self.assertTrue(self.card.status()["plugged"])
         self.assertEqual(self.exchange(), "0504039000")
 
@@ -329,11 +326,10 @@ class TestFaults(Driven):
                 )
                 while self.card.status()["requests"] == before:
                     self.assertIsNone(waiting.poll())
-                self.card.tell("unplug")
+                self.card.unplug()
                 waiting.wait()
                 self.card.tell("fault none")
-                self.card.tell("plug")
-                self.readers.wait_for_card()
+                self.card.plug()
                 self.assertEqual(self.exchange(), "0504039000")
 
 

@@ -33,6 +33,21 @@ pub enum Ending {
     Reset,
 }
 
+/// A session that is over. The client sees its connection end when this is dropped, and no sooner: by then
+/// the station has noted what came of it.
+pub struct Ended {
+    /// How it ended.
+    pub ending: Ending,
+    _connection: Box<dyn Send>,
+}
+
+impl Ended {
+    /// With the connection, or what is left of it.
+    pub fn new(ending: Ending, connection: impl Send + 'static) -> Self {
+        Self { ending, _connection: Box::new(connection) }
+    }
+}
+
 impl Ending {
     fn of(verdict: Verdict) -> Option<Self> {
         match verdict {
@@ -52,7 +67,7 @@ struct Session {
 
 /// Serves one client until it goes or `plugged` loses its sender. Whatever it left pending is cancelled and over
 /// when this returns.
-pub async fn serve(token: Token, wire: Wire, mut plugged: watch::Receiver<()>) -> Ending {
+pub async fn serve(token: Token, wire: Wire, mut plugged: watch::Receiver<()>) -> Ended {
     let mut session = Session { token, wire, link: Link::default(), pending: None };
     let outcome = tokio::select! {
         outcome = session.run() => outcome,
@@ -61,12 +76,13 @@ pub async fn serve(token: Token, wire: Wire, mut plugged: watch::Receiver<()>) -
     session.abandon().await;
     // A client that vanishes is no news.
     let vanished = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
-    outcome.unwrap_or_else(|error| {
+    let ending = outcome.unwrap_or_else(|error| {
         if !vanished.contains(&error.kind()) {
             complain(&error);
         }
         Ending::Gone
-    })
+    });
+    Ended::new(ending, session.wire)
 }
 
 impl Session {

@@ -190,9 +190,7 @@ impl Station {
             if let Some(done) = done.take() {
                 done.send(Ok(())).ok();
             }
-            let out = self.plugged_in(token, socket).await;
-            self.plugged.send_replace(false);
-            match out {
+            match self.plugged_in(token, socket).await {
                 Out::Ordered((order, done)) => {
                     done.send(Ok(())).ok();
                     return Some(order);
@@ -206,7 +204,7 @@ impl Station {
     async fn plugged_in(&mut self, token: &Token, mut socket: Socket) -> Out {
         let (plug, plugged) = watch::channel(());
         let mut sessions = JoinSet::new();
-        let out = loop {
+        let (out, ended) = loop {
             tokio::select! {
                 client = socket.next() => match client {
                     Ok(Client::Hid(wire)) => {
@@ -217,19 +215,22 @@ impl Station {
                     }
                     Err(error) => complain(&error),
                 },
-                Some(ending) = sessions.join_next() => match ending {
-                    Ok(Ending::Vanished) => break Out::Vanished,
-                    Ok(Ending::Reset) => break Out::Reset,
-                    Ok(Ending::Gone) | Err(_) => {}
+                Some(Ok(ended)) = sessions.join_next() => match ended.ending {
+                    Ending::Vanished => break (Out::Vanished, Some(ended)),
+                    Ending::Reset => break (Out::Reset, Some(ended)),
+                    Ending::Gone => {}
                 },
                 Some((order, done)) = self.orders.recv() => match order {
                     Move::Plug => {
                         done.send(Ok(())).ok();
                     }
-                    Move::Unplug | Move::Quit => break Out::Ordered((order, done)),
+                    Move::Unplug | Move::Quit => break (Out::Ordered((order, done)), None),
                 },
             }
         };
+        // Whoever learns it from a connection may ask at once.
+        self.plugged.send_replace(false);
+        drop(ended);
         drop(socket);
         drop(plug);
         while sessions.join_next().await.is_some() {}

@@ -48,6 +48,14 @@ const PUK: u8 = 0x81;
 /// Key reference of the management key.
 const MANAGEMENT: u8 = 0x9B;
 
+/// Algorithms of keys (SP 800-78-4, table 6-2).
+const P256: u8 = 0x11;
+const P384: u8 = 0x14;
+
+/// Elements of GENERAL AUTHENTICATE's template: what is to be signed, and where the signature is wanted.
+const CHALLENGE: u16 = 0x81;
+const RESPONSE: u16 = 0x82;
+
 /// The element with a point, among those of a public key.
 const POINT: u16 = 0x86;
 const FACTORY_PIN: [u8; 8] = *b"123456\xFF\xFF";
@@ -263,7 +271,10 @@ impl<'a, T: Client> Piv<'a, T> {
                 self.touched = Some(Instant::now());
             }
         }
-        self.pass(command)
+        match stretched(key.algorithm, &command.data) {
+            Some(data) => self.pass(&Command { data, ..command.clone() }),
+            None => self.pass(command),
+        }
     }
 
     fn generate(&mut self, command: &Command) -> Answer {
@@ -324,7 +335,40 @@ impl<'a, T: Client> Piv<'a, T> {
     }
 }
 
+/// What the crate wants of a hash to be signed that is shorter than the key's curve: zeros in front. A `YubiKey`
+/// takes it as it is.
+fn stretched(algorithm: u8, data: &[u8]) -> Option<Vec<u8>> {
+    let size: usize = match algorithm {
+        P256 => 32,
+        P384 => 48,
+        _ => return None,
+    };
+    let hash = find(find(data, 0x7C)?, CHALLENGE)?;
+    let zeros = vec![0; size.checked_sub(hash.len())?];
+    let challenge = element(CHALLENGE, &[&zeros, hash].concat());
+    Some(element(0x7C, &[element(RESPONSE, &[]), challenge].concat()))
+}
+
 /// An object's name in the record.
 fn object(tag: &[u8]) -> String {
     tag.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_hash_is_stretched_and_nothing_else() {
+        let template =
+            |tag, value: &[u8]| element(0x7C, &[element(RESPONSE, &[]), element(tag, value)].concat());
+        let short = template(CHALLENGE, &[7; 32]);
+        let expected = template(CHALLENGE, &[[0; 16].as_slice(), &[7; 32]].concat());
+        assert_eq!(stretched(P384, &short).unwrap(), expected);
+        assert_eq!(stretched(P256, &short).unwrap(), short);
+        // RSA, a point, a hash that is too long.
+        assert_eq!(stretched(0x07, &short), None);
+        assert_eq!(stretched(P384, &template(0x85, &[4; 97])), None);
+        assert_eq!(stretched(P256, &template(CHALLENGE, &[7; 33])), None);
+    }
 }
