@@ -57,12 +57,13 @@ pub async fn serve(
 ) -> Ending {
     let mut stream = Some(stream);
     loop {
-        let found = match stream.take() {
-            Some(found) => found,
-            None => tokio::select! {
+        let found = if let Some(found) = stream.take() {
+            found
+        } else {
+            tokio::select! {
                 found = search(&address) => found,
                 _ = plugged.changed() => return Ending::Gone,
-            },
+            }
         };
         let mut slot = Slot::new(token.clone(), found);
         let outcome = tokio::select! {

@@ -326,5 +326,5 @@ impl<'a, T: Client> Piv<'a, T> {
 
 /// An object's name in the record.
 fn object(tag: &[u8]) -> String {
-    tag.iter().map(|byte| format!("{byte:02x}")).collect()
+    tag.iter().fold(String::new(), |name, byte| name + &format!("{byte:02x}"))
 }
