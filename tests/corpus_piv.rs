@@ -1,6 +1,8 @@
 //! Replays the fuzz corpora of the card's side: TLV, and responses to PIV, OATH and OTP commands.
 #![expect(clippy::unwrap_used, reason = "a test without its corpus fails")]
 
+#[path = "../fuzz/fuzz_targets/common/card.rs"]
+mod card;
 #[path = "../fuzz/fuzz_targets/common/oath_replies.rs"]
 mod oath_replies;
 #[path = "../fuzz/fuzz_targets/common/piv_replies.rs"]

@@ -1,11 +1,6 @@
 //! Our primitives against the vectors of Project Wycheproof (Apache-2.0), which collect what went wrong elsewhere:
 //! points that are not on their curve, padding that is nearly right, tags that are not.
-#![expect(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a test that cannot go on fails")]
 
 use aes_gcm::aead::{Aead as _, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit as _};
@@ -19,7 +14,7 @@ use wycheproof::{TestResult, aead, ecdh, hkdf, rsa_oaep};
 /// A number, big-endian, in exactly so many bytes.
 fn sized(number: &[u8], length: usize) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    let number = &number[zeros..];
+    let number = number.get(zeros..).unwrap_or_default();
     [vec![0; length - number.len()], number.to_vec()].concat()
 }
 
@@ -34,26 +29,15 @@ fn agree(set: ecdh::TestName, curve: Curve) {
                 .flags
                 .iter()
                 .any(|flag| matches!(flag, TestFlag::CompressedPoint | TestFlag::CompressedPublic));
-            match shared {
-                Ok(shared) => {
-                    assert!(!test.result.must_fail() && !compressed, "{}: {}", test.tc_id, test.comment);
-                    assert_eq!(shared, sized(&test.shared_secret, curve.field()), "{}", test.tc_id);
-                    assert_eq!(
-                        (curve.check_point(&test.public_key), curve.check_x(&shared)),
-                        (Ok(()), Ok(()))
-                    );
-                    agreed += 1;
-                }
-                Err(_) => {
-                    assert!(
-                        test.result != TestResult::Valid || compressed,
-                        "{}: {}",
-                        test.tc_id,
-                        test.comment
-                    );
-                    curve.check_point(&test.public_key).unwrap_err();
-                    refused += 1;
-                }
+            if let Ok(shared) = shared {
+                assert!(!test.result.must_fail() && !compressed, "{}: {}", test.tc_id, test.comment);
+                assert_eq!(shared, sized(&test.shared_secret, curve.field()), "{}", test.tc_id);
+                assert_eq!((curve.check_point(&test.public_key), curve.check_x(&shared)), (Ok(()), Ok(())));
+                agreed += 1;
+            } else {
+                assert!(test.result != TestResult::Valid || compressed, "{}: {}", test.tc_id, test.comment);
+                curve.check_point(&test.public_key).unwrap_err();
+                refused += 1;
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Responses of a token to OATH and OTP commands.
 #![no_main]
 
+#[path = "common/card.rs"]
+mod card;
 #[path = "common/oath_replies.rs"]
 mod common;
 

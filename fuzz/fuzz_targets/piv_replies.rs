@@ -1,6 +1,8 @@
 //! Responses of a card to PIV commands.
 #![no_main]
 
+#[path = "common/card.rs"]
+mod card;
 #[path = "common/piv_replies.rs"]
 mod common;
 

@@ -239,7 +239,8 @@ impl Service {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), AgentError> {
         self.admit(&header)?;
-        self.0.surface.show(&format!("Touch {}: {}", request.label, request.text));
+        let what = if request.touch { "Touch" } else { "Using" };
+        self.0.surface.show(&format!("{what} {}: {}", request.label, request.text));
         Ok(())
     }
 

@@ -64,6 +64,8 @@ pub(super) enum Command {
         /// Whose token it is [default: owner]
         #[arg(long, value_name = "NAME")]
         holder: Option<String>,
+        #[command(flatten)]
+        key: KeyChoice,
     },
     /// Show the daemon, the vault and the tokens
     Status,
@@ -134,9 +136,27 @@ pub(super) enum KeyslotCommand {
         /// The token that consents, where several could
         #[arg(long, value_name = "ID")]
         with: Option<String>,
+        #[command(flatten)]
+        key: KeyChoice,
     },
     /// List them
     List,
+}
+
+/// How the key of a smart card is chosen or made.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "For smart cards (PIV)")]
+pub(super) struct KeyChoice {
+    /// The slot with the key: 9d, or 82 to 95 (OTP: 1 or 2) [default: 9d; OTP: 2]
+    #[arg(long)]
+    pub(super) slot: Option<String>,
+    /// Make a new key in the slot, which must be empty: p256, p384, rsa2048, rsa3072 or rsa4096
+    #[arg(long, value_name = "ALGORITHM")]
+    pub(super) generate: Option<String>,
+    /// A file with the management key in hexadecimal (- for standard input) [default: the one on the card, protected
+    /// by its PIN, or the factory's]
+    #[arg(long, value_name = "F", requires = "generate")]
+    pub(super) management_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

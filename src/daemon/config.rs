@@ -19,6 +19,8 @@ pub(super) struct Config {
 struct Tokens {
     /// Sockets of virtual tokens.
     hid_sockets: Vec<PathBuf>,
+    /// Whether to look for smart cards behind pcscd.
+    pcsc: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -30,7 +32,11 @@ struct Aws {
 
 impl Config {
     pub(super) fn settings(self) -> Settings {
-        Settings { hid_sockets: self.tokens.hid_sockets, allowed_endpoints: self.aws.allowed_endpoints }
+        Settings {
+            hid_sockets: self.tokens.hid_sockets,
+            pcsc: self.tokens.pcsc.unwrap_or(true),
+            allowed_endpoints: self.aws.allowed_endpoints,
+        }
     }
 }
 

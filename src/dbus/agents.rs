@@ -192,7 +192,9 @@ impl Prompter for AgentPrompter {
             for agent in agents {
                 let ask = ask.clone();
                 shown.spawn(async move {
-                    agent.call("RequestTouch", &(Self::dict(&ask),)).await.map(|_reply| ())
+                    let mut body = Self::dict(&ask);
+                    body.insert("touch", Variant::from(ask.touch));
+                    agent.call("RequestTouch", &(body,)).await.map(|_reply| ())
                 });
             }
             first_seen(shown).await

@@ -4,6 +4,7 @@ use super::account;
 use super::agents::Serves;
 use super::door::{Door, while_there};
 use super::error::Error;
+use super::keys;
 use super::operation;
 use super::options::{Dict, Options, entry};
 use super::paths;
@@ -42,11 +43,12 @@ impl Manager {
         let label = options.text("label")?;
         let holder = options.text("holder")?.unwrap_or_else(|| "owner".to_owned());
         let token = options.text("token")?;
+        let key = keys::take(&mut options).await?;
         options.end()?;
         let new = NewVaultOptions { label: label.unwrap_or_else(|| "token".to_owned()), holder };
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
-        while_there(&caller, self.0.service.create_vault(new, who)).await
+        while_there(&caller, self.0.service.create_vault(new, key, who)).await
     }
 
     async fn add_account(

@@ -5,6 +5,7 @@ mod agents;
 mod bus;
 mod door;
 mod error;
+mod keys;
 mod listen;
 mod listing;
 mod manager;

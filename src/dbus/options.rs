@@ -27,6 +27,18 @@ impl Options {
         Ok(self.take(name, "a boolean")?.unwrap_or(false))
     }
 
+    /// A descriptor, for what is secret.
+    pub(super) fn descriptor(&mut self, name: &str) -> Result<Option<std::os::fd::OwnedFd>, Error> {
+        match self.0.remove(name).map(zbus::Variant::from) {
+            None => Ok(None),
+            Some(zbus::Variant::Fd(descriptor)) => {
+                let descriptor = descriptor.try_into();
+                descriptor.map(Some).map_err(|_none_left| Error::failed("no descriptor is left"))
+            }
+            Some(_another_type) => Err(Error::invalid(format!("the option {name} must be a descriptor"))),
+        }
+    }
+
     fn take<T: TryFrom<OwnedVariant>>(&mut self, name: &str, kind: &str) -> Result<Option<T>, Error> {
         let Some(value) = self.0.remove(name) else { return Ok(None) };
         match T::try_from(value) {

@@ -2,6 +2,7 @@
 
 use super::door::{Door, while_there};
 use super::error::Error;
+use super::keys;
 use super::options::{Dict, Options, entry};
 use crate::service::{KeyslotInfo, NewKeyslot, VaultInfo, VaultState, Who};
 use std::collections::HashMap;
@@ -53,9 +54,11 @@ impl Vault {
     ) -> Result<String, Error> {
         let caller = self.0.caller(&header, connection).await?;
         let mut options = Options::new(options);
-        let new = NewKeyslot { label, holder: options.text("holder")?, with: options.text("with")? };
+        let (holder, with) = (options.text("holder")?, options.text("with")?);
         let token = options.text("token")?;
+        let key = keys::take(&mut options).await?;
         options.end()?;
+        let new = NewKeyslot { label, holder, with, key };
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
         Ok(while_there(&caller, self.0.service.add_keyslot(new, who)).await?.to_string())

@@ -1,4 +1,5 @@
 //! The PIV application (SP 800-73-4 part 2 section 3): what a keyslot needs of it.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a refusal that means nothing of its own is passed on")]
 
 use super::apdu::{Command, Session};
 use super::key::PublicKey;
@@ -42,13 +43,16 @@ pub enum PinTries {
 pub struct SlotKey {
     /// Its public half.
     pub public: PublicKey,
-    /// When it wants the PIN; other cards than YubiKeys do not say.
+    /// When it wants the PIN; only a `YubiKey` says so.
     pub pin_policy: Option<PinPolicy>,
     /// When it wants a touch; likewise.
     pub touch_policy: Option<TouchPolicy>,
     /// Whether it was made on the card; likewise, and no proof of it.
     pub generated: Option<bool>,
 }
+
+/// A slot that holds something, and what.
+pub type Found = (Slot, Result<SlotKey, PivError>);
 
 /// Yubico's metadata of a key reference: the elements, undecoded.
 pub(super) type Metadata = Option<Zeroizing<Vec<u8>>>;
@@ -168,7 +172,7 @@ impl<'c> Piv<'c> {
     ///
     /// # Errors
     /// [`PivError::Channel`] alone.
-    pub fn keys(&mut self) -> Result<Vec<(Slot, Result<SlotKey, PivError>)>, PivError> {
+    pub fn keys(&mut self) -> Result<Vec<Found>, PivError> {
         let mut found = Vec::new();
         for slot in Slot::all() {
             match self.key(slot) {

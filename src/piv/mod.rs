@@ -18,7 +18,7 @@ pub mod tlv;
 mod yubico;
 
 pub use apdu::Session;
-pub use client::{AID, PinTries, Piv, SlotKey};
+pub use client::{AID, Found, PinTries, Piv, SlotKey};
 pub use error::{PivError, Status};
 pub use key::{PublicKey, Sealed};
 pub use management::Policies;

@@ -37,7 +37,7 @@ impl<'b> Reader<'b> {
     ///
     /// # Errors
     /// [`PivError::Malformed`] if there is none, or it is cut short.
-    pub fn next(&mut self) -> Result<Tlv<'b>, PivError> {
+    pub fn element(&mut self) -> Result<Tlv<'b>, PivError> {
         let mut tag = u16::from(self.byte()?);
         // X.690 section 8.1.2.4: five bits set mean that the tag goes on.
         if tag & 0x1f == 0x1f {
@@ -61,22 +61,22 @@ impl<'b> Reader<'b> {
     /// The value of the next element, which must have this tag.
     ///
     /// # Errors
-    /// As [`Self::next`].
+    /// As [`Self::element`].
     pub fn expect(&mut self, tag: u16) -> Result<&'b [u8], PivError> {
-        let element = self.next()?;
+        let element = self.element()?;
         if element.tag == tag { Ok(element.value) } else { Err(PivError::Malformed("a TLV of another tag")) }
     }
 
     /// The value of the next element if it has this tag; otherwise it stays where it is.
     ///
     /// # Errors
-    /// As [`Self::next`], but not for the end.
+    /// As [`Self::element`], but not for the end.
     pub fn optional(&mut self, tag: u16) -> Result<Option<&'b [u8]>, PivError> {
         if self.is_empty() {
             return Ok(None);
         }
         let mut ahead = *self;
-        let element = ahead.next()?;
+        let element = ahead.element()?;
         if element.tag != tag {
             return Ok(None);
         }
@@ -117,7 +117,7 @@ pub fn find_optional(bytes: &[u8], tag: u16) -> Result<Option<&[u8]>, PivError> 
     let mut reader = Reader::new(bytes);
     let mut found = None;
     while !reader.is_empty() {
-        let element = reader.next()?;
+        let element = reader.element()?;
         if element.tag == tag && found.is_none() {
             found = Some(element.value);
         }
@@ -179,14 +179,14 @@ mod tests {
                 }
             }
         }
-        assert_eq!(build(0x53, &[&[0; MAX_VALUE + 1]]), Err(TOO_LONG));
+        assert_eq!(build(0x53, &[&vec![0; MAX_VALUE + 1]]), Err(TOO_LONG));
     }
 
     #[test]
     fn odd_forms_are_refused() {
         for bytes in [&b"\x53"[..], b"\x53\x80", b"\x53\x83\0\0\0", b"\x5f\x81\x01\0", b"\x53\x02\0", b"\x7f"]
         {
-            assert_eq!(Reader::new(bytes).next(), Err(BROKEN), "{bytes:x?}");
+            assert_eq!(Reader::new(bytes).element(), Err(BROKEN), "{bytes:x?}");
         }
         assert!(only(b"\x53\0\0", 0x53).is_err() && only(b"\x53\0", 0x54).is_err());
     }

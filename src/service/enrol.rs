@@ -2,9 +2,10 @@
 
 use super::Service;
 use super::error::Error;
-use super::locks::{Asker, PATIENCE, name};
+use super::locks::{Asker, PATIENCE, list, name};
+use crate::secret::ManagementKey;
 use crate::token::registry::Present;
-use crate::token::{Derived, PinPurpose, Wanted};
+use crate::token::{Derived, Kind, NewKey, PinPurpose, Wanted, needs};
 use crate::vault::NewSlot;
 
 /// What a keyslot is called, and whose it is.
@@ -40,6 +41,50 @@ impl SlotName {
     }
 }
 
+/// The one to be enrolled, where several could be. A key that is chosen is a PIV card's; otherwise FIDO2 comes first,
+/// for a token that has it needs no choice, and is often a smart card besides.
+pub(super) fn only_one(tokens: Vec<Present>, key: &NewKey) -> Result<Option<Present>, Error> {
+    let first = if key.is_plain() { Kind::Fido } else { Kind::Piv };
+    let (mut best, mut others): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.kind == first);
+    if best.is_empty() {
+        best.append(&mut others);
+    }
+    if best.len() > 1 {
+        return Err(Error::TokenChoice(list(best.iter())));
+    }
+    Ok(best.pop())
+}
+
+/// How a key is to be made, in the words of a request; a management key comes as hexadecimal digits.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn new_key(
+    slot: Option<String>,
+    generate: Option<String>,
+    management_key: Option<&[u8]>,
+) -> Result<NewKey, Error> {
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let management_key = management_key.map(|hex| {
+        let hex = hex.trim_ascii();
+        if !matches!(hex.len(), 32 | 48 | 64) {
+            return Err(NO_MANAGEMENT_KEY);
+        }
+        ManagementKey::try_fill(hex.len() / 2, |key| {
+            for (byte, pair) in key.iter_mut().zip(hex.chunks_exact(2)) {
+                let [high, low] = pair else { return Err(NO_MANAGEMENT_KEY) };
+                let (high, low) = digit(*high).zip(digit(*low)).ok_or(NO_MANAGEMENT_KEY)?;
+                *byte = high << 4 | low;
+            }
+            Ok(())
+        })
+    });
+    let management_key = management_key.transpose().map_err(|text: &str| Error::Invalid(text.to_owned()))?;
+    Ok(NewKey { slot, generate, management_key })
+}
+
+const NO_MANAGEMENT_KEY: &str = "a management key has 32, 48 or 64 hexadecimal digits";
+
 /// A token's new key: where to find it, and what it answers.
 pub(super) struct Enrolled {
     kind: &'static str,
@@ -49,17 +94,26 @@ pub(super) struct Enrolled {
 
 impl Service {
     /// A key, then its secrets: two commands, each with a touch of its own where the token asks for one.
-    pub(super) async fn enrol(&self, asker: &Asker<'_>, token: &Present) -> Result<Enrolled, Error> {
-        let kind = token.kind.keyslot().ok_or(Error::Failed("this kind of token opens no vault"))?;
+    pub(super) async fn enrol(
+        &self,
+        asker: &Asker<'_>,
+        token: &Present,
+        key: NewKey,
+    ) -> Result<Enrolled, Error> {
         let held = token.worker.hold();
-        let made = self.make_key(asker, token).await;
+        let made = self.make_key(asker, token, key).await;
         drop(held);
         asker.who.prompter.done().await.unwrap_or(());
         let (binding, derived) = made?;
-        Ok(Enrolled { kind, binding, derived })
+        Ok(Enrolled { kind: token.kind.keyslot(), binding, derived })
     }
 
-    async fn make_key(&self, asker: &Asker<'_>, token: &Present) -> Result<(Vec<u8>, Derived), Error> {
+    async fn make_key(
+        &self,
+        asker: &Asker<'_>,
+        token: &Present,
+        key: NewKey,
+    ) -> Result<(Vec<u8>, Derived), Error> {
         let label = name(token);
         let pin = if token.traits.needs_pin {
             Some(self.verify_pin(asker, token, &label, PinPurpose::Create).await?)
@@ -68,7 +122,9 @@ impl Service {
         };
         let first = format!("{label} (1 of 2)");
         let binding = self
-            .touch(asker, token, &first, |token, patience, blinks| token.create(patience, blinks))
+            .touch(asker, token, &first, token.kind == Kind::Fido, move |token, patience, blinks| {
+                token.create(&key, patience, blinks)
+            })
             .await?;
         if let Some(pin) = pin {
             token
@@ -77,13 +133,30 @@ impl Service {
                 .await?;
         }
         let second = format!("{label} (2 of 2)");
-        let both = Wanted { unlock: true, guard: true };
+        let all = Wanted { unlock: true, guard: token.kind.opens_guard() };
+        let touches = needs(token.kind, &binding)?.touch;
         let made = binding.clone();
         let derived = self
-            .touch(asker, token, &second, move |token, patience, blinks| {
-                token.derive(&made, both, patience, blinks)
+            .touch(asker, token, &second, touches, move |token, patience, blinks| {
+                token.derive(&made, all, patience, blinks)
             })
             .await?;
         Ok((binding, derived))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn management_keys_are_hexadecimal() {
+        let key = new_key(None, None, Some(b"000102030405060708090A0b0c0d0e0f\n")).unwrap();
+        assert!(!key.is_plain());
+        assert!(key.management_key.unwrap().with(|key| key.iter().copied().eq(0..16)));
+        for wrong in ["", "00", "zz0102030405060708090a0b0c0d0e0f", "000102030405060708090a0b0c0d0e0"] {
+            assert!(new_key(None, None, Some(wrong.as_bytes())).is_err(), "{wrong}");
+        }
+        assert!(new_key(None, None, None).unwrap().is_plain());
     }
 }

@@ -11,7 +11,7 @@ use super::who::Who;
 use super::{Service, vault_error};
 use crate::token::Wanted;
 use crate::token::prompter::Prompter;
-use crate::vault::{Guard, ItemId};
+use crate::vault::{Guard, ItemId, Lock};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
@@ -85,7 +85,7 @@ impl Service {
             let plan = self.plan(request).await?;
             unfinished.purpose = request.purpose(plan.as_ref());
             let (header, _) = self.keeper.glance(House::header).await?;
-            let key = self.find_key(&who, header).await?;
+            let key = self.find_key(&who, header, Lock::Guard).await?;
             // Before the turn: whoever needs no code need not wait for this one's.
             self.wait_for_fresh_step(seed(&**request, plan.as_ref()), who.prompter).await?;
             let _turn = self.turn.lock().await;
@@ -218,8 +218,7 @@ enum Seed {
 fn seed<G: Guarded>(request: &G, plan: Option<&G::Plan>) -> Seed {
     match plan.map(|plan| request.seed(plan)) {
         None if G::SPENDS_CODE => Seed::Any,
-        None => Seed::None,
-        Some(None) => Seed::None,
+        None | Some(None) => Seed::None,
         Some(Some(seed)) => Seed::One(seed),
     }
 }

@@ -1,19 +1,19 @@
 //! Further keyslots of a vault that is there.
 
-use super::enrol::SlotName;
+use super::enrol::{SlotName, only_one};
 use super::error::Error;
 use super::guarded::{Done, Guarded, Tools};
 use super::house::House;
-use super::locks::{Asker, list};
+use super::locks::Asker;
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, vault_error};
+use crate::token::NewKey;
 use crate::token::registry::Present;
-use crate::vault::{Guard, Header, ItemId, NewSlot, SlotId, Staged};
+use crate::vault::{Guard, Header, ItemId, Keyslot, Lock, NewSlot, SlotId, Staged};
 use std::sync::{Arc, Mutex};
 
 /// A keyslot to be added.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKeyslot {
     /// What the token is to be called.
     pub label: String,
@@ -21,6 +21,8 @@ pub struct NewKeyslot {
     pub holder: Option<String>,
     /// The enrolled token that consents, where several are connected.
     pub with: Option<String>,
+    /// How its key is to be made.
+    pub key: NewKey,
 }
 
 impl Service {
@@ -33,12 +35,13 @@ impl Service {
     pub async fn add_keyslot(self: &Arc<Self>, new: NewKeyslot, who: Who<'_>) -> Result<SlotId, Error> {
         let purpose =
             Purpose::new("keyslot-add", format!("enrol \u{201c}{}\u{201d} as a keyslot", new.label));
-        let consenting = Who { token: new.with.as_deref(), ..who };
-        let slot = self.enrol_further(&new, who, consenting, &purpose).await;
+        let (label, with) = (new.label.clone(), new.with.clone());
+        let consenting = Who { token: with.as_deref(), ..who };
+        let slot = self.enrol_further(new, who, consenting, &purpose).await;
         if let Err(error) = &slot {
             self.record_refusal(who.caller, &purpose, error).await;
         }
-        let request = Arc::new(AddSlot { label: new.label.clone(), slot: Mutex::new(Some(slot?)) });
+        let request = Arc::new(AddSlot { label, slot: Mutex::new(Some(slot?)) });
         let Done { yielded: (staged, id), purpose, token, saving, .. } =
             self.guarded(request, consenting).await?;
         self.record(who.caller, &purpose, Some(&token)).await?;
@@ -48,7 +51,7 @@ impl Service {
 
     async fn enrol_further(
         &self,
-        new: &NewKeyslot,
+        new: NewKeyslot,
         who: Who<'_>,
         consenting: Who<'_>,
         purpose: &Purpose,
@@ -56,20 +59,26 @@ impl Service {
         let _turn = self.turn.lock().await;
         self.refresh().await?;
         let (header, _) = self.keeper.glance(House::header).await?;
-        let slot = SlotName::new(&new.label, &holder(new, &header)?)?;
+        let slot = SlotName::new(&new.label, &holder(&new, &header)?)?;
         vacant(&new.label, &header)?;
         // A token that could not consent afterwards is found out before anything is made on the new one.
-        self.find_key(&consenting, header.clone()).await.map_err(|error| match error {
-            Error::TokenChoice(tokens) => Error::ConsentChoice(tokens),
-            other => other,
-        })?;
-        let token = self.find_further(who.token, &header).await?;
-        let asker = Asker { who, purpose };
-        slot.with(self.enrol(&asker, &token).await?, self.clock.now())
+        if let Err(error) = self.find_key(&consenting, header.clone(), Lock::Guard).await {
+            let Error::TokenChoice(tokens) = error else { return Err(error) };
+            return Err(Error::ConsentChoice(tokens));
+        }
+        let token = self.find_further(who.token, &new.key, &header).await?;
+        let warned = Purpose::new(purpose.event, format!("{}{}", purpose.act, warning(&token)));
+        let asker = Asker { who, purpose: &warned };
+        slot.with(self.enrol(&asker, &token, new.key).await?, self.clock.now())
     }
 
     /// The token to be enrolled: the one that was named, or the only one that is no keyslot.
-    async fn find_further(&self, wanted: Option<&str>, header: &Header) -> Result<Present, Error> {
+    async fn find_further(
+        &self,
+        wanted: Option<&str>,
+        key: &NewKey,
+        header: &Header,
+    ) -> Result<Present, Error> {
         let mut others = Vec::new();
         for token in self.present_tokens(wanted).await? {
             match self.slot_of(&token, header).await.and_then(|id| header.keyslot(id)) {
@@ -83,10 +92,16 @@ impl Service {
                 Some(_) => {}
             }
         }
-        if others.len() > 1 {
-            return Err(Error::TokenChoice(list(others.iter())));
-        }
-        others.pop().ok_or(Error::NoFurtherToken)
+        only_one(others, key)?.ok_or(Error::NoFurtherToken)
+    }
+}
+
+/// What its owner should know before consenting.
+fn warning(token: &Present) -> &'static str {
+    if token.kind.opens_guard() {
+        ""
+    } else {
+        " (it has no PIN: whoever holds it can see what the vault contains, but none of its secrets)"
     }
 }
 
@@ -94,7 +109,7 @@ fn holder(new: &NewKeyslot, header: &Header) -> Result<String, Error> {
     if let Some(holder) = &new.holder {
         return Ok(holder.clone());
     }
-    let mut holders = header.keyslots().iter().map(|slot| slot.holder());
+    let mut holders = header.keyslots().iter().map(Keyslot::holder);
     match holders.next() {
         Some(first) if holders.all(|holder| holder == first) => Ok(first.to_owned()),
         _ => Err(Error::Invalid(

@@ -8,8 +8,8 @@ use crate::channel::Patience;
 use crate::secret::{GuardKey, Pin, UnlockKey, forgetting};
 use crate::token::prompter::{Ask, Refusal};
 use crate::token::registry::{Patient, Present};
-use crate::token::{Derived, PinPurpose, Token, TokenError, Wanted, binding_needs_pin};
-use crate::vault::{Header, Keyslot, SlotId};
+use crate::token::{Derived, PinPurpose, Token, TokenError, Wanted, needs};
+use crate::vault::{Header, Keyslot, Lock, SlotId};
 use std::time::Duration;
 
 /// How long a question to a token that needs no person may take.
@@ -45,11 +45,11 @@ struct Match {
 
 impl Service {
     /// The token that opens this vault, if there is one and somebody would see its prompt.
-    pub(super) async fn find_key(&self, who: &Who<'_>, header: Header) -> Result<Key, Error> {
+    pub(super) async fn find_key(&self, who: &Who<'_>, header: Header, lock: Lock) -> Result<Key, Error> {
         if !who.prompter.available() {
             return Err(Error::NoPrompt);
         }
-        let Match { token, slot } = self.find_token(who.token, &header).await?;
+        let Match { token, slot } = self.find_token(who.token, &header, lock).await?;
         Ok(Key { token, slot, header })
     }
 
@@ -88,7 +88,8 @@ impl Service {
         slot: &Keyslot,
         wanted: Wanted,
     ) -> Result<Derived, Error> {
-        let _pin = if binding_needs_pin(slot.binding())? {
+        let needs = needs(token.kind, slot.binding())?;
+        let _pin = if needs.pin {
             prove(token, slot).await?;
             Some(self.verify_pin(asker, token, label, PinPurpose::Derive).await?)
         } else {
@@ -96,7 +97,7 @@ impl Service {
         };
         let binding = slot.binding().to_vec();
         let derived = self
-            .touch(asker, token, label, move |token, patience, blinks| {
+            .touch(asker, token, label, needs.touch, move |token, patience, blinks| {
                 token.derive(&binding, wanted, patience, blinks)
             })
             .await?;
@@ -130,21 +131,24 @@ impl Service {
             match verified {
                 Ok(()) => return Ok(pin),
                 Err(TokenError::PinInvalid) => failed = true,
+                // Another program has spent tries since: whoever types it must know.
+                Err(TokenError::LastTry) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Says why, then has `job` done, which asks for a touch.
+    /// Says why, then has `job` done, which waits for a touch if it `touches`.
     pub(super) async fn touch<R: Send + 'static>(
         &self,
         asker: &Asker<'_>,
         token: &Present,
         label: &str,
+        touches: bool,
         job: impl FnOnce(&mut dyn Token, &Patience, &mut dyn FnMut()) -> Result<R, TokenError> + Send + 'static,
     ) -> Result<R, Error> {
         let shown = self.clock.offset();
-        let ask = self.ask(asker, token, label);
+        let ask = Ask { touch: touches, ..self.ask(asker, token, label) };
         match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask.clone())).await {
             Ok(Ok(())) => {}
             Ok(Err(Refusal::Refused)) => return Err(Error::Cancelled),
@@ -174,17 +178,19 @@ impl Service {
         Ask {
             token: token.id.clone(),
             label: label.to_owned(),
+            touch: false,
             text: asker.purpose.text(asker.who.caller, &(asker.who.others)(), clock.as_deref()),
             deadline: self.clock.now().saturating_add(PATIENCE.as_secs()),
         }
     }
 
     /// The connected token that is a keyslot: found by its credential, without making anything blink.
-    async fn find_token(&self, wanted: Option<&str>, header: &Header) -> Result<Match, Error> {
+    async fn find_token(&self, wanted: Option<&str>, header: &Header, lock: Lock) -> Result<Match, Error> {
         let present = self.present_tokens(wanted).await?;
+        let serves = |slot: &SlotId| header.keyslot(*slot).is_some_and(|slot| slot.serves(lock));
         let mut found = Vec::new();
         for token in present {
-            if let Some(slot) = self.slot_of(&token, header).await {
+            if let Some(slot) = self.slot_of(&token, header).await.filter(serves) {
                 found.push(Match { token, slot });
             }
         }
@@ -192,7 +198,8 @@ impl Service {
             return Err(Error::TokenChoice(list(found.iter().map(|found| &found.token))));
         }
         found.pop().ok_or_else(|| {
-            let labels: Vec<_> = header.keyslots().iter().map(|slot| quoted(slot.label())).collect();
+            let slots = header.keyslots().iter().filter(|slot| slot.serves(lock));
+            let labels: Vec<_> = slots.map(|slot| quoted(slot.label())).collect();
             Error::WrongToken(labels.join(" or "))
         })
     }
@@ -204,7 +211,7 @@ impl Service {
             return self.enrolled.lock().ok().and_then(|enrolled| enrolled.get(&token.id).copied());
         }
         let slots: Vec<_> =
-            header.keyslots().iter().filter(|slot| Some(slot.kind()) == token.kind.keyslot()).collect();
+            header.keyslots().iter().filter(|slot| slot.kind() == token.kind.keyslot()).collect();
         let ids: Vec<_> = slots.iter().map(|slot| slot.id()).collect();
         let bindings: Vec<_> = slots.iter().map(|slot| slot.binding().to_vec()).collect();
         let found = token
@@ -227,7 +234,7 @@ impl Service {
 
     /// All tokens that answer, or the one that was named.
     pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Vec<Present>, Error> {
-        let (mut present, silent) = self.look_for_tokens()?.present(Patient::Yes).await;
+        let (mut present, silent) = self.look_for_tokens().await?.present(Patient::Yes).await;
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
             if present.is_empty() {

@@ -29,6 +29,7 @@ pub use crate::vault::AccountRef;
 pub use accounts::{AccountInfo, NewAccount, NewProfile, ProfileInfo};
 pub use codes::CodeRequest;
 pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};
+pub use enrol::new_key;
 pub use error::{Error, Tries, in_full};
 pub use items::{NewTotp, SeedForm, TotpAdded};
 pub use keyslots::NewKeyslot;
@@ -56,6 +57,8 @@ use tokio::sync::watch;
 pub struct Settings {
     /// Sockets of virtual tokens.
     pub hid_sockets: Vec<PathBuf>,
+    /// Whether to look for smart cards.
+    pub pcsc: bool,
     /// STS endpoints besides AWS's own.
     pub allowed_endpoints: Vec<String>,
 }
@@ -108,7 +111,7 @@ impl Service {
         Ok(Arc::new(Self {
             keeper: Keeper::start(house),
             disk,
-            tokens: Mutex::new(Registry::new(settings.hid_sockets.clone())),
+            tokens: Mutex::new(Registry::new(settings.hid_sockets.clone(), settings.pcsc)),
             enrolled: Mutex::default(),
             clock: Arc::new(Watch::new(clock)),
             settings,
@@ -139,10 +142,12 @@ impl Service {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    fn look_for_tokens(&self) -> Result<Look, Error> {
-        let mut registry =
-            self.tokens.lock().map_err(|_poisoned| Error::Failed("the list of tokens is lost"))?;
-        Ok(registry.look())
+    async fn look_for_tokens(&self) -> Result<Look, Error> {
+        let lost = "the list of tokens is lost";
+        let readers = self.tokens.lock().map_err(|_poisoned| Error::Failed(lost))?.readers();
+        // Without readers there are other tokens still.
+        let readers = readers.await.unwrap_or_default();
+        Ok(self.tokens.lock().map_err(|_poisoned| Error::Failed(lost))?.look(&readers))
     }
 
     /// Reads the file again, unless the vault is open: it may have been restored, or put right.

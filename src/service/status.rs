@@ -122,7 +122,7 @@ impl Service {
     /// # Errors
     /// The daemon is stopping.
     pub async fn tokens(&self) -> Result<Vec<TokenInfo>, Error> {
-        let (present, _silent) = self.look_for_tokens()?.present(Patient::No).await;
+        let (present, _silent) = self.look_for_tokens().await?.present(Patient::No).await;
         let header = self.keeper.glance(|house| Ok(house.header().ok().map(|(header, _)| header))).await?;
         if let Ok(mut enrolled) = self.enrolled.lock() {
             enrolled.retain(|id, _| present.iter().any(|token| token.id == *id));

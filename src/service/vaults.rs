@@ -1,16 +1,16 @@
 //! Making a vault, opening its index, closing it.
 
-use super::enrol::SlotName;
+use super::enrol::{SlotName, only_one};
 use super::error::Error;
 use super::house::{House, Vault};
-use super::locks::{Asker, list, name};
+use super::locks::{Asker, name};
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, vault_error};
 use crate::secret::forgetting;
 use crate::store::Keep;
-use crate::token::Wanted;
-use crate::vault::{NewVault, SealedVault, Thresholds};
+use crate::token::{NewKey, Wanted};
+use crate::vault::{Lock, NewVault, SealedVault, Thresholds};
 use std::sync::Arc;
 
 /// What a new vault is to be called.
@@ -27,20 +27,31 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::Exists`] where there is one; all that a token can go wrong with.
-    pub async fn create_vault(self: &Arc<Self>, options: NewVaultOptions, who: Who<'_>) -> Result<(), Error> {
+    pub async fn create_vault(
+        self: &Arc<Self>,
+        options: NewVaultOptions,
+        key: NewKey,
+        who: Who<'_>,
+    ) -> Result<(), Error> {
         let slot = SlotName::new(&options.label, &options.holder)?;
         let purpose = Purpose::new(
             "create-vault",
             format!("make a vault that \u{201c}{}\u{201d} opens", options.label),
         );
-        let result = self.create(slot, who, &purpose).await;
+        let result = self.create(slot, key, who, &purpose).await;
         if let Err(error) = &result {
             self.record_refusal(who.caller, &purpose, error).await;
         }
         result
     }
 
-    async fn create(self: &Arc<Self>, slot: SlotName, who: Who<'_>, purpose: &Purpose) -> Result<(), Error> {
+    async fn create(
+        self: &Arc<Self>,
+        slot: SlotName,
+        key: NewKey,
+        who: Who<'_>,
+        purpose: &Purpose,
+    ) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
         self.refresh().await?;
         let path = self.path.clone();
@@ -56,13 +67,16 @@ impl Service {
         if !who.prompter.available() {
             return Err(Error::NoPrompt);
         }
-        let mut present = self.present_tokens(who.token).await?;
-        if present.len() > 1 {
-            return Err(Error::TokenChoice(list(present.iter())));
+        let present = self.present_tokens(who.token).await?;
+        let token = only_one(present, &key)?.ok_or(Error::NoToken)?;
+        if !token.kind.opens_guard() {
+            return Err(Error::Invalid(format!(
+                "{} has no PIN, so it cannot open what a vault guards: begin with another token",
+                name(&token)
+            )));
         }
-        let token = present.pop().ok_or(Error::NoToken)?;
         let asker = Asker { who, purpose };
-        let enrolled = self.enrol(&asker, &token).await?;
+        let enrolled = self.enrol(&asker, &token, key).await?;
 
         let saving = Arc::clone(&self.saving).lock_owned().await;
         let slot = slot.with(enrolled, self.clock.now())?;
@@ -111,7 +125,7 @@ impl Service {
             return Ok(());
         }
         let asker = Asker { who, purpose };
-        let key = self.find_key(&who, header).await?;
+        let key = self.find_key(&who, header, Lock::Unlock).await?;
         let keys = self.open_locks(&asker, key, Wanted { unlock: true, guard: false }).await?;
         let key = keys.unlock.ok_or(Error::Failed("the token gave no unlock key"))?;
         self.record(who.caller, purpose, Some(&keys.token)).await?;

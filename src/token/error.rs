@@ -2,6 +2,7 @@
 
 use crate::channel::ChannelError;
 use crate::ctap::{CtapError, Status};
+use crate::piv::PivError;
 
 /// Why a token did not do what it was asked.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub enum TokenError {
     /// A wrong PIN; a try is spent.
     #[error("wrong PIN")]
     PinInvalid,
+    /// One more wrong PIN would block it, which nobody was told; the PIN was not sent.
+    #[error("only one PIN try is left")]
+    LastTry,
     /// Only a reset, which destroys its credentials, would make the token usable again.
     #[error("the token's PIN is blocked")]
     PinBlocked,
@@ -40,9 +44,36 @@ pub enum TokenError {
     /// The keyslot's binding cannot be read.
     #[error("the keyslot's binding is damaged")]
     Binding,
+    /// Slot, algorithm and management key are chosen for PIV alone.
+    #[error("this kind of token has no slots to choose from")]
+    NoChoice,
+    /// There is no key to be used.
+    #[error("slot {0:02x} holds no key that can be seen")]
+    NoKey(u8),
+    /// Whoever plugs the card in could use the key.
+    #[error("the key asks for neither PIN nor touch")]
+    Unprotected,
     /// Everything else the token can answer.
     #[error("{0}")]
     Ctap(#[source] CtapError),
+    /// Everything else a card can answer.
+    #[error("{0}")]
+    Card(#[source] PivError),
+}
+
+impl From<PivError> for TokenError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all that nobody can act on is said as it is")]
+    fn from(error: PivError) -> Self {
+        match error {
+            PivError::Channel(error) => error.into(),
+            PivError::PinWrong(_) => Self::PinInvalid,
+            PivError::LastTry => Self::LastTry,
+            PivError::PinBlocked => Self::PinBlocked,
+            PivError::NotAPin => Self::NotAPin,
+            PivError::NotVerified => Self::PinRequired,
+            other => Self::Card(other),
+        }
+    }
 }
 
 impl From<ChannelError> for TokenError {

@@ -2,8 +2,11 @@
 //! keyslot. Each kind is one file and one line in [`registry`]; each connected token has a thread of its own
 //! ([`worker`]), so that one that hangs holds nobody else up. No vault and no bus enters this room.
 
+mod cards;
 mod error;
 mod fido;
+mod otp_hmac;
+mod piv;
 pub mod prompter;
 pub mod registry;
 pub mod worker;
@@ -11,13 +14,57 @@ pub mod worker;
 pub use error::TokenError;
 
 use crate::channel::Patience;
-use crate::secret::{Pin, TokenSecret};
+use crate::secret::{ManagementKey, Pin, TokenSecret};
 
 /// What a connected token says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traits {
     /// Whether a PIN is set, which then has to be verified.
     pub needs_pin: bool,
+    /// When it wants to be touched.
+    pub touch: Touch,
+    /// Its serial number, where the token tells one and its device did not.
+    pub serial: Option<String>,
+}
+
+/// When a token wants to be touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// For each use.
+    Always,
+    /// For each use, but not shortly after the last touch.
+    Cached,
+    /// Never.
+    Never,
+    /// It does not say; perhaps each of its keys is another case.
+    Unknown,
+}
+
+/// How the key of a new keyslot is to be made, for tokens that leave a choice.
+#[derive(Default)]
+pub struct NewKey {
+    /// PIV: the slot, two hexadecimal digits; 9d where it is not said.
+    pub slot: Option<String>,
+    /// PIV: the algorithm of a key to be made; the key that is there where it is not said.
+    pub generate: Option<String>,
+    /// PIV: what allows making one; where it is not given, the one that the PIN protects, or that cards come with.
+    pub management_key: Option<ManagementKey>,
+}
+
+impl NewKey {
+    /// Whether nothing is chosen, as it must be for tokens that leave no choice.
+    pub const fn is_plain(&self) -> bool {
+        self.slot.is_none() && self.generate.is_none() && self.management_key.is_none()
+    }
+}
+
+/// What using a keyslot's key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// The PIN.
+    pub pin: bool,
+    /// A touch.
+    pub touch: bool,
 }
 
 /// What kind of token something is.
@@ -25,6 +72,10 @@ pub struct Traits {
 pub enum Kind {
     /// FIDO2 with `hmac-secret`.
     Fido,
+    /// A PIV card (NIST SP 800-73).
+    Piv,
+    /// HMAC-SHA1 challenge-response of a YubiKey.
+    OtpHmac,
 }
 
 impl Kind {
@@ -32,13 +83,25 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fido => "fido",
+            Self::Piv => "piv",
+            Self::OtpHmac => "otp_hmac",
         }
     }
 
-    /// What its keyslots are called (`docs/vault-format.md`, "Kinds of keyslot"); none where it opens no vault.
-    pub const fn keyslot(self) -> Option<&'static str> {
+    /// What its keyslots are called (`docs/vault-format.md`, "Kinds of keyslot").
+    pub const fn keyslot(self) -> &'static str {
         match self {
-            Self::Fido => Some("fido2"),
+            Self::Fido => "fido2",
+            Self::Piv => "piv",
+            Self::OtpHmac => "otp_hmac",
+        }
+    }
+
+    /// Whether its keyslots open the guard lock, too. What asks for no PIN does not.
+    pub const fn opens_guard(self) -> bool {
+        match self {
+            Self::Fido | Self::Piv => true,
+            Self::OtpHmac => false,
         }
     }
 }
@@ -96,13 +159,18 @@ pub trait Token: Send {
     fn verify_pin(&mut self, pin: &Pin, purpose: PinPurpose, patience: &Patience) -> Result<(), TokenError>;
 
     /// Makes a key for a new keyslot and returns its binding: all that is needed to find and ask this token
-    /// again. Asks for a touch; `blinks` is called when the token says that it waits for one.
+    /// again. May ask for a touch; `blinks` is called when the token waits for one.
     ///
     /// # Errors
-    /// As [`Self::verify_pin`].
-    fn create(&mut self, patience: &Patience, blinks: &mut dyn FnMut()) -> Result<Vec<u8>, TokenError>;
+    /// [`TokenError::NoChoice`] and what `key` asks for in vain; as [`Self::verify_pin`].
+    fn create(
+        &mut self,
+        key: &NewKey,
+        patience: &Patience,
+        blinks: &mut dyn FnMut(),
+    ) -> Result<Vec<u8>, TokenError>;
 
-    /// Derives the secrets of a keyslot. Asks for a touch, as [`Self::create`] does.
+    /// Derives the secrets of a keyslot. May ask for a touch, as [`Self::create`] does.
     ///
     /// # Errors
     /// [`TokenError::NotEnrolled`] when the binding is not this token's, and as [`Self::verify_pin`].
@@ -118,10 +186,30 @@ pub trait Token: Send {
     fn release(&mut self);
 }
 
-/// Whether the secrets behind a FIDO2 binding were made with the PIN verified.
+/// What it takes to use the key behind a binding.
 ///
 /// # Errors
-/// [`TokenError::Binding`]: it is no binding.
-pub fn binding_needs_pin(binding: &[u8]) -> Result<bool, TokenError> {
-    Ok(fido::Binding::decode(binding)?.user_verified)
+/// [`TokenError::Binding`]: it is no binding of this kind.
+pub fn needs(kind: Kind, binding: &[u8]) -> Result<Needs, TokenError> {
+    Ok(match kind {
+        Kind::Fido => Needs { pin: fido::Binding::decode(binding)?.user_verified, touch: true },
+        Kind::Piv => {
+            let binding = piv::Binding::decode(binding)?;
+            Needs { pin: binding.pin, touch: binding.touch }
+        }
+        Kind::OtpHmac => Needs { pin: false, touch: otp_hmac::Binding::decode(binding)?.touch },
+    })
+}
+
+/// The value, or null. The outer `None`: neither.
+#[expect(clippy::option_option, reason = "null is an answer, nonsense is none")]
+fn optional<T>(
+    from: &mut minicbor::Decoder<'_>,
+    read: impl FnOnce(&mut minicbor::Decoder<'_>) -> Option<T>,
+) -> Option<Option<T>> {
+    if from.datatype().ok()? == minicbor::data::Type::Null {
+        from.null().ok()?;
+        return Some(None);
+    }
+    read(from).map(Some)
 }

@@ -25,6 +25,8 @@ pub struct Ask {
     pub label: String,
     /// What the token is to be used for: who asks for what, of which account.
     pub text: String,
+    /// Whether the token will wait for a touch.
+    pub touch: bool,
     /// When asking ends, seconds since 1970-01-01 UTC.
     pub deadline: u64,
 }

@@ -1,13 +1,18 @@
 //! Which tokens are connected. Asked anew at each use: a token has its thread from when it is first seen until
 //! its device is gone.
 
+use super::cards::Cards;
 use super::fido::FidoToken;
+use super::otp_hmac::OtpHmacToken;
+use super::piv::PivToken;
 use super::worker::Worker;
 use super::{Kind, Token, TokenError, Traits};
+use crate::piv::PivError;
 use crate::transport::hidraw;
+use crate::transport::pcsc::{PcscCard, Reader, ReaderError};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,6 +26,40 @@ const HUNG: Duration = Duration::from_secs(10);
 enum Place {
     HidSocket(PathBuf),
     Hidraw(PathBuf),
+    /// A reader by its name, and which of the card's applications.
+    Card(String, Kind),
+}
+
+impl Place {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::HidSocket(_) | Self::Hidraw(_) => Kind::Fido,
+            Self::Card(_, kind) => *kind,
+        }
+    }
+
+    /// What it is called as long as it is there.
+    fn id(&self) -> String {
+        use std::fmt::Write as _;
+        use std::os::unix::ffi::OsStrExt as _;
+        let place = match self {
+            Self::HidSocket(path) | Self::Hidraw(path) => path.as_os_str().as_bytes(),
+            Self::Card(reader, _) => reader.as_bytes(),
+        };
+        let digest = Sha256::digest(place);
+        digest.iter().take(4).fold(format!("{}_", self.kind().name()), |mut id, byte| {
+            let _infallible = write!(id, "{byte:02x}");
+            id
+        })
+    }
+}
+
+/// What a device says of itself before it is asked.
+struct Device {
+    product: String,
+    serial: String,
+    is_virtual: bool,
+    open: Box<dyn Token>,
 }
 
 /// A token that is connected and answers.
@@ -46,6 +85,7 @@ pub struct Present {
 struct Known {
     product: String,
     serial: String,
+    is_virtual: bool,
     worker: Worker,
     /// What it said last, for while somebody holds it.
     last: Arc<Mutex<Option<Traits>>>,
@@ -78,37 +118,85 @@ impl Known {
 #[derive(Debug, Default)]
 pub struct Registry {
     sockets: Vec<PathBuf>,
+    /// None: smart cards are not looked for.
+    cards: Option<Cards>,
     known: BTreeMap<Place, Known>,
 }
 
 impl Registry {
-    /// A registry that also looks for virtual tokens at `sockets`.
-    pub fn new(sockets: Vec<PathBuf>) -> Self {
-        Self { sockets, known: BTreeMap::new() }
+    /// A registry that also looks for virtual tokens at `sockets`, and for smart cards where `pcsc` says so.
+    pub fn new(sockets: Vec<PathBuf>, pcsc: bool) -> Self {
+        Self { sockets, cards: pcsc.then(Cards::default), known: BTreeMap::new() }
     }
 
-    /// Looks again at what is plugged in. Quick: no token is asked anything yet.
-    pub fn look(&mut self) -> Look {
-        let mut found = BTreeMap::new();
-        for socket in &self.sockets {
-            found.insert(Place::HidSocket(socket.clone()), ("virtual token".to_owned(), String::new()));
+    /// Asks for the readers; to be done before [`Self::look`], and without holding the registry.
+    ///
+    /// # Errors
+    /// There is no PC/SC service, it refuses, or it does not answer in time.
+    pub fn readers(&self) -> impl Future<Output = Result<Vec<Reader>, ReaderError>> + use<> {
+        let cards = self.cards.clone();
+        async move {
+            match cards {
+                Some(cards) => cards.readers().await,
+                None => Ok(Vec::new()),
+            }
         }
-        for device in hidraw::fido_devices().unwrap_or_default() {
-            let product = device.product.unwrap_or_else(|| "FIDO2 token".to_owned());
-            found.insert(Place::Hidraw(device.path), (product, device.serial.unwrap_or_default()));
-        }
+    }
+
+    /// Looks again at what is plugged in, `readers` among it. Quick: no token is asked anything yet.
+    pub fn look(&mut self, readers: &[Reader]) -> Look {
+        let found = self.found(readers);
         self.known.retain(|place, _| found.contains_key(place));
-        for (place, (product, serial)) in found {
+        for (place, device) in found {
+            let Device { product, serial, is_virtual, open } = device;
             if !self.known.contains_key(&place)
-                && let Ok(worker) = Worker::start(open(&place))
+                && let Ok(worker) = Worker::start(open)
             {
-                self.known.insert(
-                    place,
-                    Known { product, serial, worker, last: Arc::default(), silent: Arc::default() },
-                );
+                let (last, silent) = Default::default();
+                self.known.insert(place, Known { product, serial, is_virtual, worker, last, silent });
             }
         }
         Look(self.known.clone())
+    }
+
+    /// One paragraph for each kind of place.
+    fn found(&self, readers: &[Reader]) -> BTreeMap<Place, Device> {
+        let mut found = BTreeMap::new();
+        for path in self.sockets.iter().cloned() {
+            let device = Device {
+                product: "virtual token".to_owned(),
+                serial: String::new(),
+                is_virtual: true,
+                open: Box::new(FidoToken::at_socket(path.clone())),
+            };
+            found.insert(Place::HidSocket(path), device);
+        }
+        for hid in hidraw::fido_devices().unwrap_or_default() {
+            let device = Device {
+                product: hid.product.unwrap_or_else(|| "FIDO2 token".to_owned()),
+                serial: hid.serial.unwrap_or_default(),
+                is_virtual: false,
+                open: Box::new(FidoToken::at_hidraw(hid.path.clone())),
+            };
+            found.insert(Place::Hidraw(hid.path), device);
+        }
+        for reader in readers.iter().filter(|reader| reader.atr().is_some()) {
+            for kind in [Kind::Piv, Kind::OtpHmac] {
+                let at = reader.clone();
+                let connect = move || Ok(Box::new(PcscCard::new(&at)) as Box<dyn crate::channel::Card>);
+                let device = Device {
+                    product: reader.name(),
+                    serial: String::new(),
+                    is_virtual: reader.is_virtual(),
+                    open: match kind {
+                        Kind::OtpHmac => Box::new(OtpHmacToken::new(connect)),
+                        Kind::Fido | Kind::Piv => Box::new(PivToken::new(connect)),
+                    },
+                };
+                found.insert(Place::Card(reader.name(), kind), device);
+            }
+        }
+        found
     }
 }
 
@@ -156,6 +244,8 @@ impl Look {
                     let token = describe(&place, known, traits);
                     present.insert(place, token);
                 }
+                // A card is asked for each application that it may have.
+                Ok((_, _, Err(TokenError::Card(PivError::NoApplication(_))))) => {}
                 Ok((_, _, Err(error))) => silent.push(error),
                 Err(_panicked) => silent.push(TokenError::Gone),
             }
@@ -164,36 +254,15 @@ impl Look {
     }
 }
 
-/// One line for each kind of token.
-fn open(place: &Place) -> Box<dyn Token> {
-    match place {
-        Place::HidSocket(path) => Box::new(FidoToken::at_socket(path.clone())),
-        Place::Hidraw(path) => Box::new(FidoToken::at_hidraw(path.clone())),
-    }
-}
-
 fn describe(place: &Place, known: Known, traits: Traits) -> Present {
-    let (path, is_virtual): (&Path, bool) = match place {
-        Place::HidSocket(path) => (path, true),
-        Place::Hidraw(path) => (path, false),
-    };
+    let serial = if known.serial.is_empty() { traits.serial.clone() } else { None };
     Present {
-        id: id(path),
-        kind: Kind::Fido,
+        id: place.id(),
+        kind: place.kind(),
         product: known.product,
-        serial: known.serial,
-        is_virtual,
+        serial: serial.unwrap_or(known.serial),
+        is_virtual: known.is_virtual,
         traits,
         worker: known.worker,
     }
-}
-
-fn id(path: &Path) -> String {
-    use std::fmt::Write as _;
-    use std::os::unix::ffi::OsStrExt as _;
-    let digest = Sha256::digest(path.as_os_str().as_bytes());
-    digest.iter().take(4).fold("fido_".to_owned(), |mut id, byte| {
-        let _infallible = write!(id, "{byte:02x}");
-        id
-    })
 }

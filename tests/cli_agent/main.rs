@@ -86,7 +86,7 @@ fn no_prompt_wins_over_a_pin_file() {
 
 #[test]
 fn a_pin_file_serves_the_daemon_and_the_touch_is_explained() {
-    let touch = Ask::Touch { token: "t1", text: "unlock\x1b[2J the vault" };
+    let touch = Ask::Touch { token: "t1", text: "unlock\x1b[2J the vault", waits: true };
     let mock = Mock::start(Plan { asks: vec![pin(8, false), touch], ..Plan::default() });
     let file = PinFile::new(&mock, "123456\n");
     let output = run(&mock, &["unlock", "--pin-file", file.path()]);
@@ -96,8 +96,17 @@ fn a_pin_file_serves_the_daemon_and_the_touch_is_explained() {
 }
 
 #[test]
+fn a_token_that_waits_for_no_touch_is_not_said_to() {
+    let touch = Ask::Touch { token: "t1", text: "unlock the vault", waits: false };
+    let mock = Mock::start(Plan { asks: vec![touch], ..Plan::default() });
+    let output = run(&mock, &["unlock"]);
+    assert_eq!(said(&output), "Using demo key: unlock the vault\n");
+}
+
+#[test]
 fn on_a_bus_the_agent_serves_the_daemon_and_nobody_else() {
-    let asks = vec![Ask::Stranger, pin(8, false), Ask::Touch { token: "t1", text: "unlock the vault" }];
+    let asks =
+        vec![Ask::Stranger, pin(8, false), Ask::Touch { token: "t1", text: "unlock the vault", waits: true }];
     let mock = Mock::start_on_bus(Plan { asks, ..Plan::default() });
     let file = PinFile::new(&mock, "123456");
     let output = run(&mock, &["unlock", "--pin-file", file.path()]);

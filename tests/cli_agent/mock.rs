@@ -25,6 +25,8 @@ pub(crate) enum Ask {
     Touch {
         token: &'static str,
         text: &'static str,
+        /// Whether the token waits for one.
+        waits: bool,
     },
     Wait(&'static str),
     /// Somebody else on the bus asks for the PIN.

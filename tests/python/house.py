@@ -27,7 +27,7 @@ from fakes import ACCOUNT, PATIENCE, ROOT, FakeAws, Moto, RootUser, spawn, stop
 BIN = Path(os.environ.get("ROOTSEAL_BIN", ROOT / "target" / "debug")).resolve()
 PIN = "123456"
 # Lines that tell of something going on; what is left on stderr is the error.
-NOTICE = re.compile(r"^(rootseal: )?(touch|waiting|wait for|asking)\b", re.IGNORECASE)
+NOTICE = re.compile(r"^(rootseal: )?(touch|using|waiting|wait for|asking)\b", re.IGNORECASE)
 
 
 class Result(NamedTuple):

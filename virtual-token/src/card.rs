@@ -160,7 +160,7 @@ impl<'a, T: piv_authenticator::Client> Card<'a, T> {
             Application::Piv => self.piv.select(),
             Application::Oath => self.oath.select(),
             Application::Otp => self.otp.select(),
-            Application::Management => Ok(management::select(&self.identity)),
+            Application::Management => Ok(management::select(self.identity)),
         }
     }
 
@@ -169,7 +169,7 @@ impl<'a, T: piv_authenticator::Client> Card<'a, T> {
             Some(Application::Piv) => self.piv.answer(command),
             Some(Application::Oath) => self.oath.answer(command),
             Some(Application::Otp) => self.otp.answer(command),
-            Some(Application::Management) => management::answer(&self.identity, command),
+            Some(Application::Management) => management::answer(self.identity, command),
             None => Err(Status::INSTRUCTION),
         }
     }

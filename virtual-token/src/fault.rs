@@ -174,7 +174,12 @@ impl Faults {
             Fault::Stop => return Verdict::Swallow,
             Fault::DropAt(step) if due(step) => Verdict::Vanish,
             Fault::Reset(step) if due(step) => Verdict::Reset,
-            _ => return Verdict::Pass,
+            Fault::None
+            | Fault::Garble
+            | Fault::Keepalive
+            | Fault::BadPoint
+            | Fault::DropAt(_)
+            | Fault::Reset(_) => return Verdict::Pass,
         };
         self.fault.send_replace(Fault::None);
         verdict

@@ -29,6 +29,6 @@ impl Card for InputCard<'_> {
 }
 
 pub(crate) fn patience() -> Option<Patience> {
-    let deadline = Instant::now().checked_add(Duration::from_secs(60))?;
+    let deadline = Instant::now().checked_add(Duration::from_mins(1))?;
     Some(Patience { deadline, cancel: Cancel::new().ok()? })
 }

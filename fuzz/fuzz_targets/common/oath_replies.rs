@@ -1,8 +1,6 @@
 //! What the fuzz target does with an input; `tests/corpus_piv.rs` does the same with the corpus.
 
-#[path = "card.rs"]
-mod card;
-
+use crate::card;
 use rootseal::piv::{NewAccount, Oath, OathHash, OathName, Otp, OtpSlot};
 use rootseal::secret::{OathAccessKey, TotpSeed};
 

@@ -6,9 +6,9 @@ use rootseal::piv::tlv::{Reader, build};
 pub(crate) fn run(data: &[u8]) -> usize {
     let mut reader = Reader::new(data);
     let mut elements: usize = 0;
-    while let Ok(element) = reader.next() {
+    while let Ok(element) = reader.element() {
         if let Ok(bytes) = build(element.tag, &[element.value]) {
-            assert_eq!(Reader::new(&bytes).next(), Ok(element));
+            assert_eq!(Reader::new(&bytes).element(), Ok(element));
         }
         elements = elements.saturating_add(1);
     }

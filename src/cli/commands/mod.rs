@@ -39,7 +39,7 @@ pub(super) async fn run(cli: Cli) -> Result<(), Error> {
 
 async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> {
     match command {
-        Command::Init { label, holder } => vault::init(session, label, holder).await,
+        Command::Init { label, holder, key } => vault::init(session, label, holder, key).await,
         Command::Status => status::run(session).await,
         Command::Unlock => vault::unlock(session).await,
         Command::Lock => vault::lock(session).await,

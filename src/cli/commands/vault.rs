@@ -1,7 +1,7 @@
 //! `init`, `unlock`, `lock`, `vault check`, `token list`.
 
-use super::Session;
-use crate::cli::args::{TokenCommand, VaultCommand};
+use super::{Session, keyslot};
+use crate::cli::args::{KeyChoice, TokenCommand, VaultCommand};
 use crate::cli::error::Error;
 use crate::cli::output;
 use crate::dbus::names::VAULT_PATH;
@@ -11,10 +11,12 @@ pub(super) async fn init(
     session: &mut Session,
     label: Option<String>,
     holder: Option<String>,
+    key: KeyChoice,
 ) -> Result<(), Error> {
     session.may_ask().await?;
     let token = session.options.token.clone();
-    let options = CreateVaultOptions { label, holder, token };
+    let keyslot::Chosen { slot, generate, management_key } = keyslot::choice(key)?;
+    let options = CreateVaultOptions { label, holder, token, slot, generate, management_key };
     session.daemon.manager().await?.create_vault(options).await?;
     output::confirm("The vault is made and unlocked. Keep a second token for it in a safe place.");
     Ok(())

@@ -13,6 +13,12 @@ pub struct CreateVaultOptions {
     pub holder: Option<String>,
     /// The token to enrol.
     pub token: Option<String>,
+    /// PIV: the slot.
+    pub slot: Option<String>,
+    /// PIV: the algorithm of a key to be made.
+    pub generate: Option<String>,
+    /// PIV: the management key, hexadecimal, to be read from here.
+    pub management_key: Option<zbus::OwnedFd>,
 }
 
 /// What `AddKeyslot` takes beside the label.
@@ -25,6 +31,12 @@ pub struct AddKeyslotOptions {
     pub with: Option<String>,
     /// The token to enrol.
     pub token: Option<String>,
+    /// PIV: the slot.
+    pub slot: Option<String>,
+    /// PIV: the algorithm of a key to be made.
+    pub generate: Option<String>,
+    /// PIV: the management key, hexadecimal, to be read from here.
+    pub management_key: Option<zbus::OwnedFd>,
 }
 
 /// What `AddAccount` takes beside the name.
@@ -293,6 +305,8 @@ pub struct TouchRequest {
     pub label: String,
     /// Why.
     pub text: String,
+    /// Whether the token will wait for a touch.
+    pub touch: bool,
     /// When waiting ends, in seconds since 1970.
     pub deadline: u64,
 }

@@ -1,4 +1,5 @@
 //! A YubiKey's OATH application (Yubico's YKOATH protocol): accounts whose seeds never leave the token.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a refusal that means nothing of its own is passed on")]
 
 mod account;
 
@@ -118,7 +119,7 @@ impl<'c> Oath<'c> {
             sum.iter_mut().zip(block.iter()).for_each(|(sum, byte)| *sum ^= byte);
         }
         OathAccessKey::fill(ACCESS_KEY, |key| {
-            key.iter_mut().zip(sum.iter()).for_each(|(to, from)| *to = *from)
+            key.iter_mut().zip(sum.iter()).for_each(|(to, from)| *to = *from);
         })
     }
 
@@ -221,7 +222,7 @@ impl<'c> Oath<'c> {
         let mut answers = Vec::new();
         while !reader.is_empty() {
             let name = reader.expect(NAME)?;
-            let said = reader.next()?;
+            let said = reader.element()?;
             let answer = match said.tag {
                 TRUNCATED => OathAnswer::Code(code(said.value)?),
                 TOUCH => OathAnswer::NeedsTouch,
@@ -314,7 +315,6 @@ impl<'c> Oath<'c> {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the rest means here what it means elsewhere")]
 fn meaning(refused: Status) -> PivError {
     match refused {
         Status::SecurityStatus => PivError::AccessKeyNeeded,
@@ -358,6 +358,8 @@ fn shortened(seed: &[u8], hash: OathHash) -> Zeroizing<Vec<u8>> {
 fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 20]> {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104 section 2)")]
     let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     Zeroizing::new(mac.finalize().into_bytes().into())
 }

@@ -1,4 +1,8 @@
 //! The OATH and OTP applications, byte for byte.
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a method names one lifetime, not any"
+)]
 
 use super::super::*;
 use super::{Script, patience};

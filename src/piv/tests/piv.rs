@@ -1,4 +1,8 @@
 //! The PIV commands, byte for byte.
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a method names one lifetime, not any"
+)]
 
 use super::super::*;
 use super::{P256_CERTIFICATE, P256_POINT, P256_SCALAR, SELECT, Script, patience, unhex};

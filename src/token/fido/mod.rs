@@ -4,7 +4,7 @@ mod binding;
 
 pub(super) use binding::Binding;
 
-use super::{Derived, PinPurpose, Token, TokenError, Traits, Wanted};
+use super::{Derived, NewKey, PinPurpose, Token, TokenError, Touch, Traits, Wanted};
 use crate::channel::{Channel, Patience};
 use crate::crypto::random;
 use crate::ctap::{
@@ -61,7 +61,8 @@ impl FidoToken {
 impl Token for FidoToken {
     fn traits(&mut self, patience: &Patience) -> Result<Traits, TokenError> {
         self.command(patience, |client, _| {
-            Ok(Traits { needs_pin: client.info().options.client_pin == Some(true) })
+            let needs_pin = client.info().options.client_pin == Some(true);
+            Ok(Traits { needs_pin, touch: Touch::Always, serial: None })
         })
     }
 
@@ -106,7 +107,15 @@ impl Token for FidoToken {
         Ok(())
     }
 
-    fn create(&mut self, patience: &Patience, blinks: &mut dyn FnMut()) -> Result<Vec<u8>, TokenError> {
+    fn create(
+        &mut self,
+        key: &NewKey,
+        patience: &Patience,
+        blinks: &mut dyn FnMut(),
+    ) -> Result<Vec<u8>, TokenError> {
+        if !key.is_plain() {
+            return Err(TokenError::NoChoice);
+        }
         let user_id = public_random()?;
         let client_data_hash = public_random()?;
         let new = NewCredential {

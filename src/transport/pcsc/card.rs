@@ -52,10 +52,9 @@ impl Card for PcscCard {
         let started = thread().spawn(move || hold(&reader, promise, &asked));
         started.map_err(|error| ChannelError::Io(error.kind()))?;
         // Only another program's transaction takes longer than a moment.
-        begun.wait(patience).map_err(|error| match error {
-            ChannelError::TimedOut => ChannelError::Busy,
-            other => other,
-        })??;
+        begun
+            .wait(patience)
+            .map_err(|error| if error == ChannelError::TimedOut { ChannelError::Busy } else { error })??;
         self.held = Some(asks);
         Ok(())
     }

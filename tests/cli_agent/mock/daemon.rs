@@ -85,8 +85,9 @@ impl Daemon {
                     std::fs::File::from(descriptor).read_to_string(&mut pin).unwrap();
                     self.log.event(format!("pin {pin}"));
                 }
-                Ask::Touch { token, text } => {
-                    let request = about(token, text);
+                Ask::Touch { token, text, waits } => {
+                    let mut request = about(token, text);
+                    request.insert("touch", Variant::from(*waits));
                     self.call(connection, "RequestTouch", Some(&request))
                         .await
                         .map_err(|error| self.refused(&error))?;

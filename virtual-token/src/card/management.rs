@@ -22,7 +22,7 @@ const FIDO2: u16 = 0x200;
 const FORM_FACTOR: u8 = 1;
 
 /// Answers SELECT.
-pub(super) fn select(identity: &Identity) -> Vec<u8> {
+pub(super) fn select(identity: Identity) -> Vec<u8> {
     let [major, minor, patch] = identity.version;
     format!("Virtual mgr - FW version {major}.{minor}.{patch}").into_bytes()
 }
@@ -31,7 +31,7 @@ pub(super) fn select(identity: &Identity) -> Vec<u8> {
 ///
 /// # Errors
 /// [`Status::INSTRUCTION`].
-pub(super) fn answer(identity: &Identity, command: &Command) -> Answer {
+pub(super) fn answer(identity: Identity, command: &Command) -> Answer {
     match (command.ins, command.p1) {
         (READ_CONFIG, 0) => {}
         (READ_CONFIG, _) => return Err(Status::PARAMETERS),

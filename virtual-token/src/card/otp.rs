@@ -151,10 +151,7 @@ impl<'a> Otp<'a> {
         let field = |from: usize, length: usize| {
             configuration.iter().skip(from).take(length).copied().collect::<Vec<u8>>()
         };
-        let (ticket, config) = match field(46, 2)[..] {
-            [ticket, config] => (ticket, config),
-            _ => return Err(Status::DATA),
-        };
+        let [ticket, config] = field(46, 2)[..] else { return Err(Status::DATA) };
         if ticket & TICKET_CHALLENGE_RESPONSE == 0 || config & CONFIG_HMAC != CONFIG_HMAC {
             return Err(Status::DATA);
         }

@@ -351,7 +351,7 @@ fn stretched(algorithm: u8, data: &[u8]) -> Option<Vec<u8>> {
 
 /// An object's name in the record.
 fn object(tag: &[u8]) -> String {
-    tag.iter().map(|byte| format!("{byte:02x}")).collect()
+    tag.iter().fold(String::new(), |name, byte| name + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl<T: Client> Piv<'_, T> {
         let key = record.keys.get(&slot).ok_or(Status::REFERENCE)?;
         let subject = format!("YubiKey PIV Attestation {slot:02x}");
         let public = public_key(key.algorithm, &key.public)?;
-        Ok(certificate(&authority, &subject, &public, &statements(&self.identity, key)))
+        Ok(certificate(&authority, &subject, &public, &statements(self.identity, key)))
     }
 
     /// The data object with the certificate of the key that attests.
@@ -67,7 +67,7 @@ fn extension(oid: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// Firmware, serial number, policies and form factor (1.3.6.1.4.1.41482.3.3, .7, .8 and .9).
-fn statements(identity: &Identity, key: &Key) -> Vec<u8> {
+fn statements(identity: Identity, key: &Key) -> Vec<u8> {
     let yubico = |last: u8, value: &[u8]| {
         extension(&[0x2B, 0x06, 0x01, 0x04, 0x01, 0x82, 0xC4, 0x0A, 0x03, last], value)
     };
