@@ -10,6 +10,8 @@ use crate::secret::{GuardKey, SlotKey, TokenSecret, UnlockKey};
 use zeroize::Zeroizing;
 
 const BINDING: usize = 16_384;
+/// Bytes of a token's secret, from HMAC-SHA-1 to ECDH on P-384.
+const TOKEN_SECRET: std::ops::RangeInclusive<usize> = 20..=48;
 
 /// A keyslot as the header has it: nothing in it is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +128,7 @@ impl Keyslot {
         secret: &TokenSecret,
         key: &[u8],
     ) -> Result<(Entry, Vec<u8>), VaultError> {
-        if secret.with(<[u8]>::len) != 32 {
+        if !secret.with(|secret| TOKEN_SECRET.contains(&secret.len())) {
             return Err(VaultError::Invalid("token secret"));
         }
         let seed = random::slot_key()?;

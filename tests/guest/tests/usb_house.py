@@ -39,6 +39,11 @@ def ask_pcscd(call, *arguments):
     raise AssertionError(f"{call.__name__}: {scard.SCardGetErrorMessage(code)}")
 
 
+def is_ours(reader: str) -> bool:
+    """Whether it is not one of vpcd's, which are always there."""
+    return not reader.startswith("Virtual PCD")
+
+
 def plugged_in() -> int:
     """How many such devices the kernel knows of."""
     vendors = (path.read_text() for path in Path("/sys/bus/usb/devices").glob("*/idVendor"))
@@ -51,8 +56,7 @@ def await_cards() -> None:
     until, readers = time.monotonic() + PATIENCE, []
     try:
         while time.monotonic() < until:
-            found = ask_pcscd(scard.SCardListReaders, context, [])
-            readers = [name for name in found if not name.startswith("Virtual PCD")]
+            readers = [name for name in ask_pcscd(scard.SCardListReaders, context, []) if is_ours(name)]
             asked = [(name, scard.SCARD_STATE_UNAWARE) for name in readers]
             states = ask_pcscd(scard.SCardGetStatusChange, context, 0, asked) if asked else []
             present = [name for name, state, _ in states if state & scard.SCARD_STATE_PRESENT]
@@ -131,13 +135,20 @@ class UsbHouse(HidrawHouse):
             self.must(*pins, "--token", ids[kind], *add)
 
 
-def ask_card(*commands: str) -> str:
-    """Sends APDUs to the one card, by OpenSC; returns what it said."""
-    sends = [word for command in commands for word in ("--send-apdu", command)]
-    done = subprocess.run(["opensc-tool", *sends], capture_output=True, text=True, timeout=PATIENCE)
-    if done.returncode != 0 or done.stdout.count("SW1=0x90, SW2=0x00") != len(commands):
-        raise AssertionError(f"{commands}: {done}")
-    return done.stdout
+def ask_card(*commands: str) -> None:
+    """Sends APDUs, in hexadecimal digits, to the one card; it has to do as they say."""
+    context = ask_pcscd(scard.SCardEstablishContext, scard.SCARD_SCOPE_SYSTEM)
+    try:
+        reader = next(name for name in ask_pcscd(scard.SCardListReaders, context, []) if is_ours(name))
+        connect = (scard.SCARD_SHARE_EXCLUSIVE, scard.SCARD_PROTOCOL_T1)
+        card = ask_pcscd(scard.SCardConnect, context, reader, *connect)
+        for command in commands:
+            answer = ask_pcscd(scard.SCardTransmit, card, scard.SCARD_PCI_T1, list(bytes.fromhex(command)))
+            if answer[-2:] != [0x90, 0x00]:
+                raise AssertionError(f"{command}: {bytes(answer).hex()}")
+        ask_pcscd(scard.SCardDisconnect, card, scard.SCARD_RESET_CARD)
+    finally:
+        ask_pcscd(scard.SCardReleaseContext, context)
 
 
 class UsbCase(HidrawCase):
