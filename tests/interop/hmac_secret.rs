@@ -74,12 +74,13 @@ impl Token {
     fn ask(&mut self, rp: &str, id: &[u8], key: &str, salt: &str, second_salt: Option<&str>) {
         let auth = self.verified(Permission::GetAssertion, rp);
         let salt_of = |text| <[u8; 32]>::try_from(unhex(text)).unwrap();
+        let second_salt = second_salt.map(salt_of);
         let request = HmacRequest {
             rp_id: rp,
             credential_id: id,
             public_key: &PublicKey::from_bytes(&unhex(key).try_into().unwrap()).unwrap(),
             salt: &salt_of(salt),
-            second_salt: second_salt.map(salt_of).as_ref(),
+            second_salt: second_salt.as_ref(),
             client_data_hash: CLIENT_DATA_HASH,
         };
         let wait = &mut Wait { patience: &self.patience, on_keepalive: &mut |_| {} };

@@ -159,6 +159,10 @@ fn serve(transaction: &Transaction<'_>, asked: &Receiver<Ask>) -> (After, Option
 fn transmit(transaction: &Transaction<'_>, command: &[u8]) -> Answer {
     let mut buffer = Zeroizing::new(vec![0; RESPONSE]);
     let answer = transaction.transmit(command, &mut buffer).map_err(failed)?;
+    // Every answer has a status word. Of a card that is pulled out meanwhile, some drivers tell by none at all.
+    if answer.is_empty() {
+        return Err(ChannelError::Gone);
+    }
     Ok(Zeroizing::new(answer.to_vec()))
 }
 
