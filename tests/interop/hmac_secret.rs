@@ -8,8 +8,10 @@
 //! Bytes are hexadecimal digits. The PIN is on standard input, if there is one. For tests alone: it prints what the
 //! daemon keeps to itself.
 #![expect(
-    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
     clippy::print_stdout,
+    clippy::unwrap_used,
     reason = "a test's tool prints, and ends where it cannot go on"
 )]
 
@@ -92,7 +94,11 @@ impl Token {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -30,12 +30,20 @@ class Unplugged:
 
     def unlocking(self) -> Callable[[], Result]:
         self.house.must("lock")
-        return lambda: self.house.run(*self.options(), "unlock", pin=PIN)
+        return self._operation("unlock")
 
     def importing(self) -> Callable[[], Result]:
         """A guarded operation that spends no code, so that nobody has to wait for the next one."""
         key = self.house.file("another.csv", RootUser().csv())
-        return lambda: self.house.run(*self.options(), "key", "import", "prod", key, pin=PIN)
+        return self._operation("key", "import", "prod", key)
+
+    def _operation(self, *command) -> Callable[[], Result]:
+        def operate() -> Result:
+            return self.house.run(*options, *command, pin=PIN)
+
+        # Asked for now, where no step is counted.
+        options = self.options()
+        return operate
 
     def picture(self) -> tuple:
         """What is to be as before."""
