@@ -3,6 +3,7 @@
 use super::Service;
 use super::error::Error;
 use super::house::Vault;
+use super::locks::no_such_token;
 use crate::token::registry::Patient;
 use crate::vault::{Lock, SlotId};
 use std::collections::HashSet;
@@ -55,7 +56,7 @@ pub struct KeyslotInfo {
 pub struct TokenInfo {
     /// Its id while it is connected.
     pub id: String,
-    /// `fido`
+    /// `fido`, `piv`, `otp_hmac`, `oath`
     pub kind: String,
     /// The keyslot's name if it is one, else what it calls itself.
     pub label: String,
@@ -122,7 +123,7 @@ impl Service {
     /// # Errors
     /// The daemon is stopping.
     pub async fn tokens(&self) -> Result<Vec<TokenInfo>, Error> {
-        let (present, _silent) = self.look_for_tokens().await?.present(Patient::No).await;
+        let (present, codes) = self.look_for_tokens().await?.all(Patient::No).await;
         let header = self.keeper.glance(|house| Ok(house.header().ok().map(|(header, _)| header))).await?;
         if let Ok(mut enrolled) = self.enrolled.lock() {
             enrolled.retain(|id, _| present.iter().any(|token| token.id == *id));
@@ -144,6 +145,30 @@ impl Service {
                 needs_pin: token.traits.needs_pin,
             });
         }
+        tokens.extend(codes.into_iter().map(|token| TokenInfo {
+            id: token.id,
+            kind: token.kind.name().to_owned(),
+            label: token.product,
+            serial: token.serial,
+            is_virtual: token.is_virtual,
+            keyslot: None,
+            needs_pin: token.traits.needs_pin,
+        }));
         Ok(tokens)
+    }
+
+    /// The connected token of that id, or the only one of that kind.
+    ///
+    /// # Errors
+    /// [`Error::NoToken`], [`Error::TokenChoice`].
+    pub async fn find_listed(&self, id: Option<&str>, kind: Option<&str>) -> Result<TokenInfo, Error> {
+        let mut tokens = self.tokens().await?;
+        tokens
+            .retain(|token| id.is_none_or(|id| token.id == id) && kind.is_none_or(|kind| token.kind == kind));
+        if tokens.len() > 1 {
+            let ids: Vec<_> = tokens.iter().map(|token| format!("{} ({})", token.id, token.label)).collect();
+            return Err(Error::TokenChoice(ids.join(", ")));
+        }
+        tokens.pop().ok_or_else(|| id.map_or(Error::NoToken, no_such_token))
     }
 }

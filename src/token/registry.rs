@@ -3,10 +3,11 @@
 
 use super::cards::Cards;
 use super::fido::FidoToken;
+use super::oath::OathToken;
 use super::otp_hmac::OtpHmacToken;
 use super::piv::PivToken;
 use super::worker::Worker;
-use super::{Kind, Token, TokenError, Traits};
+use super::{CodeToken, Device, Kind, Token, TokenError, Traits};
 use crate::piv::PivError;
 use crate::transport::hidraw;
 use crate::transport::pcsc::{PcscCard, Reader, ReaderError};
@@ -55,16 +56,19 @@ impl Place {
 }
 
 /// What a device says of itself before it is asked.
-struct Device {
+struct Found<T: ?Sized = dyn Token> {
     product: String,
     serial: String,
     is_virtual: bool,
-    open: Box<dyn Token>,
+    open: Box<T>,
 }
+
+/// A token that makes one-time codes, connected and answering.
+pub type PresentCodes = Present<Worker<dyn CodeToken>>;
 
 /// A token that is connected and answers.
 #[derive(Clone, Debug)]
-pub struct Present {
+pub struct Present<W = Worker> {
     /// Its id while it is connected: letters, digits and `_`.
     pub id: String,
     /// What it is.
@@ -78,22 +82,22 @@ pub struct Present {
     /// What it said of itself.
     pub traits: Traits,
     /// Its thread.
-    pub worker: Worker,
+    pub worker: W,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct Known<W = Worker> {
     product: String,
     serial: String,
     is_virtual: bool,
-    worker: Worker,
+    worker: W,
     /// What it said last, for while somebody holds it.
     last: Arc<Mutex<Option<Traits>>>,
     /// Until when it counts as not there, because it did not answer in time.
     silent: Arc<Mutex<Option<Instant>>>,
 }
 
-impl Known {
+impl<T: ?Sized + Device + 'static> Known<Worker<T>> {
     /// Whether asking it now would only mean waiting.
     fn is_hopeless(&self, patience: Patient) -> bool {
         self.worker.is_held() || (patience == Patient::No && self.hung())
@@ -121,12 +125,13 @@ pub struct Registry {
     /// None: smart cards are not looked for.
     cards: Option<Cards>,
     known: BTreeMap<Place, Known>,
+    codes: BTreeMap<Place, Known<Worker<dyn CodeToken>>>,
 }
 
 impl Registry {
     /// A registry that also looks for virtual tokens at `sockets`, and for smart cards where `pcsc` says so.
     pub fn new(sockets: Vec<PathBuf>, pcsc: bool) -> Self {
-        Self { sockets, cards: pcsc.then(Cards::default), known: BTreeMap::new() }
+        Self { sockets, cards: pcsc.then(Cards::default), known: BTreeMap::new(), codes: BTreeMap::new() }
     }
 
     /// Asks for the readers; to be done before [`Self::look`], and without holding the registry.
@@ -146,24 +151,16 @@ impl Registry {
     /// Looks again at what is plugged in, `readers` among it. Quick: no token is asked anything yet.
     pub fn look(&mut self, readers: &[Reader]) -> Look {
         let found = self.found(readers);
-        self.known.retain(|place, _| found.contains_key(place));
-        for (place, device) in found {
-            let Device { product, serial, is_virtual, open } = device;
-            if !self.known.contains_key(&place)
-                && let Ok(worker) = Worker::start(open)
-            {
-                let (last, silent) = Default::default();
-                self.known.insert(place, Known { product, serial, is_virtual, worker, last, silent });
-            }
-        }
-        Look(self.known.clone())
+        renew(&mut self.known, found);
+        renew(&mut self.codes, found_codes(readers));
+        Look { tokens: self.known.clone(), codes: self.codes.clone() }
     }
 
     /// One paragraph for each kind of place.
-    fn found(&self, readers: &[Reader]) -> BTreeMap<Place, Device> {
-        let mut found = BTreeMap::new();
+    fn found(&self, readers: &[Reader]) -> BTreeMap<Place, Found> {
+        let mut found: BTreeMap<_, Found> = BTreeMap::new();
         for path in self.sockets.iter().cloned() {
-            let device = Device {
+            let device = Found::<dyn Token> {
                 product: "virtual token".to_owned(),
                 serial: String::new(),
                 is_virtual: true,
@@ -172,7 +169,7 @@ impl Registry {
             found.insert(Place::HidSocket(path), device);
         }
         for hid in hidraw::fido_devices().unwrap_or_default() {
-            let device = Device {
+            let device = Found::<dyn Token> {
                 product: hid.product.unwrap_or_else(|| "FIDO2 token".to_owned()),
                 serial: hid.serial.unwrap_or_default(),
                 is_virtual: false,
@@ -184,19 +181,54 @@ impl Registry {
             for kind in [Kind::Piv, Kind::OtpHmac] {
                 let at = reader.clone();
                 let connect = move || Ok(Box::new(PcscCard::new(&at)) as Box<dyn crate::channel::Card>);
-                let device = Device {
+                let device = Found::<dyn Token> {
                     product: reader.name(),
                     serial: String::new(),
                     is_virtual: reader.is_virtual(),
                     open: match kind {
                         Kind::OtpHmac => Box::new(OtpHmacToken::new(connect)),
-                        Kind::Fido | Kind::Piv => Box::new(PivToken::new(connect)),
+                        Kind::Fido | Kind::Piv | Kind::Oath => Box::new(PivToken::new(connect)),
                     },
                 };
                 found.insert(Place::Card(reader.name(), kind), device);
             }
         }
         found
+    }
+}
+
+/// The OATH applications of the cards. The room's thread is started only for those that are new.
+fn found_codes(readers: &[Reader]) -> BTreeMap<Place, Found<dyn CodeToken>> {
+    let with_cards = readers.iter().filter(|reader| reader.atr().is_some());
+    let found = with_cards.map(|reader| {
+        let at = reader.clone();
+        let connect = move || Ok(Box::new(PcscCard::new(&at)) as Box<dyn crate::channel::Card>);
+        let open: Box<dyn CodeToken> = Box::new(OathToken::new(connect));
+        let (product, is_virtual) = (reader.name(), reader.is_virtual());
+        (Place::Card(reader.name(), Kind::Oath), Found { product, serial: String::new(), is_virtual, open })
+    });
+    found.collect()
+}
+
+/// Whether an id is one of a token that makes one-time codes.
+pub fn makes_codes(id: &str) -> bool {
+    id.strip_prefix(Kind::Oath.name()).is_some_and(|rest| rest.starts_with('_'))
+}
+
+/// Forgets what is gone, and gives a thread to what is new.
+fn renew<T: ?Sized + Device + 'static>(
+    known: &mut BTreeMap<Place, Known<Worker<T>>>,
+    found: BTreeMap<Place, Found<T>>,
+) {
+    known.retain(|place, _| found.contains_key(place));
+    for (place, device) in found {
+        let Found { product, serial, is_virtual, open } = device;
+        if !known.contains_key(&place)
+            && let Ok(worker) = Worker::start(open)
+        {
+            let (last, silent) = Default::default();
+            known.insert(place, Known { product, serial, is_virtual, worker, last, silent });
+        }
     }
 }
 
@@ -211,50 +243,71 @@ pub enum Patient {
 
 /// What was plugged in at one moment.
 #[derive(Debug)]
-pub struct Look(BTreeMap<Place, Known>);
+pub struct Look {
+    tokens: BTreeMap<Place, Known>,
+    codes: BTreeMap<Place, Known<Worker<dyn CodeToken>>>,
+}
 
 impl Look {
-    /// Those that answer, in a fixed order, and why the others do not.
+    /// Those that can be keyslots and answer, in a fixed order, and why the others do not.
     pub async fn present(self, patience: Patient) -> (Vec<Present>, Vec<TokenError>) {
-        let mut asked = tokio::task::JoinSet::new();
-        for (place, known) in self.0 {
-            asked.spawn(async move {
-                let last = known.last.lock().ok().and_then(|last| last.clone());
-                if known.is_hopeless(patience) {
-                    let answer = last.ok_or(TokenError::TimedOut);
-                    return (place, known, answer);
-                }
-                let answer = known
-                    .worker
-                    .run(HELLO, |token, patience| {
-                        let traits = token.traits(patience);
-                        token.release();
-                        traits
-                    })
-                    .await;
-                known.remember(&answer);
-                (place, known, answer)
-            });
-        }
-        let mut present = BTreeMap::new();
-        let mut silent = Vec::new();
-        while let Some(joined) = asked.join_next().await {
-            match joined {
-                Ok((place, known, Ok(traits))) => {
-                    let token = describe(&place, known, traits);
-                    present.insert(place, token);
-                }
-                // A card is asked for each application that it may have.
-                Ok((_, _, Err(TokenError::Card(PivError::NoApplication(_))))) => {}
-                Ok((_, _, Err(error))) => silent.push(error),
-                Err(_panicked) => silent.push(TokenError::Gone),
-            }
-        }
-        (present.into_values().collect(), silent)
+        ask(self.tokens, patience).await
+    }
+
+    /// The same, of those that make one-time codes.
+    pub async fn codes(self, patience: Patient) -> (Vec<PresentCodes>, Vec<TokenError>) {
+        ask(self.codes, patience).await
+    }
+
+    /// Both.
+    pub async fn all(self, patience: Patient) -> (Vec<Present>, Vec<PresentCodes>) {
+        let (tokens, codes) = tokio::join!(ask(self.tokens, patience), ask(self.codes, patience));
+        (tokens.0, codes.0)
     }
 }
 
-fn describe(place: &Place, known: Known, traits: Traits) -> Present {
+async fn ask<T: ?Sized + Device + 'static>(
+    all: BTreeMap<Place, Known<Worker<T>>>,
+    patience: Patient,
+) -> (Vec<Present<Worker<T>>>, Vec<TokenError>) {
+    let mut asked = tokio::task::JoinSet::new();
+    for (place, known) in all {
+        asked.spawn(async move {
+            let last = known.last.lock().ok().and_then(|last| last.clone());
+            if known.is_hopeless(patience) {
+                let answer = last.ok_or(TokenError::TimedOut);
+                return (place, known, answer);
+            }
+            let answer = known
+                .worker
+                .run(HELLO, |token, patience| {
+                    let traits = token.traits(patience);
+                    token.release();
+                    traits
+                })
+                .await;
+            known.remember(&answer);
+            (place, known, answer)
+        });
+    }
+    let mut present = BTreeMap::new();
+    let mut silent = Vec::new();
+    while let Some(joined) = asked.join_next().await {
+        match joined {
+            Ok((place, known, Ok(traits))) => {
+                let token = describe(&place, known, traits);
+                present.insert(place, token);
+            }
+            // A card is asked for each application that it may have.
+            Ok((_, _, Err(TokenError::Card(PivError::NoApplication(_))))) => {}
+            Ok((_, _, Err(error))) => silent.push(error),
+            Err(_panicked) => silent.push(TokenError::Gone),
+        }
+    }
+    (present.into_values().collect(), silent)
+}
+
+fn describe<W>(place: &Place, known: Known<W>, traits: Traits) -> Present<W> {
     let serial = if known.serial.is_empty() { traits.serial.clone() } else { None };
     Present {
         id: place.id(),
