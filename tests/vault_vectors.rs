@@ -80,6 +80,21 @@ fn record(payload: &Payload) -> Value {
             json!({"0": account_id, "1": partition, "2": mfa_serial, "4": seed.with(hex), "5": algorithm,
                 "6": digits, "7": period, "8": user})
         }
+        Payload::TotpToken {
+            account_id,
+            partition,
+            user,
+            mfa_serial,
+            algorithm,
+            digits,
+            period,
+            device,
+            token,
+            touch,
+        } => {
+            json!({"0": account_id, "1": partition, "2": mfa_serial, "5": algorithm, "6": digits, "7": period,
+                "8": user, "9": hex(device), "10": token, "11": touch})
+        }
     }
 }
 
@@ -185,9 +200,22 @@ fn fill(vault: &mut UnlockedVault, secrets: &Value) -> Result<(), VaultError> {
         digits: 6,
         period: 30,
     };
+    let on_token = Payload::TotpToken {
+        account_id: "111122223333".to_owned(),
+        partition: "aws".to_owned(),
+        user: None,
+        mfa_serial: "arn:aws:iam::111122223333:mfa/root-account-mfa-device".to_owned(),
+        algorithm: "SHA1".to_owned(),
+        digits: 6,
+        period: 30,
+        device: vec![0xd0; 8],
+        token: "YubiKey 12345678".to_owned(),
+        touch: true,
+    };
     let first =
         draft.put(item(root, Class::Guarded), &access_key("111122223333", None, "AKIAIOSFODNN7OLD"))?;
     draft.put(item(root, Class::Guarded), &totp)?;
+    draft.put(item(root, Class::Open), &on_token)?;
     draft.put(item(user, Class::Open), &access_key("111122223333", Some("deploy"), "AKIAIOSFODNN7DEPLOY"))?;
     let second = NewItem { replaces: Some(first), ..item(root, Class::Guarded) };
     draft.put(second, &access_key("111122223333", None, "AKIAIOSFODNN7EXAMPLE"))?;

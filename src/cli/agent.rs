@@ -150,7 +150,10 @@ impl Shared {
     }
 
     async fn pin(&self, request: &PinRequest) -> Result<zbus::OwnedFd, Refusal> {
-        self.right_token(&request.token)?;
+        let is_pin = !request.is_oath_password();
+        if is_pin {
+            self.right_token(&request.token)?;
+        }
         let hand_over = |pin: &crate::secret::Pin| {
             let inlet = pin.with(handover::inlet).map_err(|error| Refusal::Terminal(error.to_string()))?;
             Ok(inlet.into())
@@ -159,7 +162,12 @@ impl Shared {
             return hand_over(pin);
         }
         let Surface::Terminal(terminal) = &self.surface else {
-            return Err(Refusal::NoTerminal { label: request.label.clone() });
+            let label = request.label.clone();
+            return Err(if is_pin {
+                Refusal::NoTerminal { label }
+            } else {
+                Refusal::NoTerminalForPassword { label, token: request.token.clone() }
+            });
         };
         let question = question(request);
         let pin = tokio::select! {
@@ -174,13 +182,16 @@ impl Shared {
     fn remember(&self, refusal: Refusal) -> AgentError {
         let text = refusal.to_string();
         let error = match refusal {
-            Refusal::NoTerminal { .. } | Refusal::Terminal(_) | Refusal::NoPrompt => {
-                AgentError::NoPrompt(text)
-            }
+            Refusal::NoTerminal { .. }
+            | Refusal::NoTerminalForPassword { .. }
+            | Refusal::NoTerminalForNew
+            | Refusal::Terminal(_)
+            | Refusal::NoPrompt => AgentError::NoPrompt(text),
             Refusal::PinFileOpen { .. }
             | Refusal::PinFileUnreadable { .. }
             | Refusal::PinFileEmpty { .. }
             | Refusal::PinWrong { .. }
+            | Refusal::PasswordWrong { .. }
             | Refusal::LastTry { .. }
             | Refusal::OtherToken { .. }
             | Refusal::Cancelled => AgentError::Cancelled(text),
@@ -191,6 +202,13 @@ impl Shared {
 }
 
 fn question(request: &PinRequest) -> String {
+    if request.is_oath_password() {
+        let wrong = if request.failed { "Wrong password. " } else { "" };
+        return format!(
+            "{wrong}Password of the OATH accounts on {} (not its PIN), to {}: ",
+            request.label, request.text
+        );
+    }
     let wrong = if request.failed { "Wrong PIN. " } else { "" };
     let tries = match request.retries {
         1 => "the last try before the token blocks".to_owned(),

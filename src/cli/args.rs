@@ -1,5 +1,9 @@
 //! What may be typed.
 
+mod codes;
+
+pub(super) use codes::{OathCommand, SeedSource, TotpCommand};
+
 use crate::cli::pin::PinFile;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -85,9 +89,12 @@ pub(super) enum Command {
     /// Seal and list access keys
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Seal TOTP seeds and get codes
+    /// Seal TOTP seeds or put them on tokens, and get codes
     #[command(subcommand)]
     Totp(TotpCommand),
+    /// See and change the OATH accounts on a token, whoever put them there
+    #[command(subcommand)]
+    Oath(OathCommand),
     /// Add, list or remove profiles: an account, and what session to get for it
     #[command(subcommand)]
     Profile(ProfileCommand),
@@ -211,49 +218,6 @@ pub(super) enum KeyCommand {
         /// Of this account only
         account: Option<String>,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum TotpCommand {
-    /// Seal a TOTP seed
-    #[command(after_help = "Example: rootseal totp add prod --qr-file picture.png")]
-    Add {
-        /// The account's name
-        account: String,
-        #[command(flatten)]
-        source: SeedSource,
-        /// The ARN of the MFA device [default: the root user's usual one]
-        #[arg(long, value_name = "ARN")]
-        mfa_serial: Option<String>,
-    },
-    /// Print a code that has not been used yet
-    Code {
-        /// The account's name
-        account: String,
-        /// Which device, where the account has several
-        #[arg(long, value_name = "ARN")]
-        mfa_serial: Option<String>,
-    },
-    /// List the MFA devices whose seeds are sealed
-    List {
-        /// Of this account only
-        account: Option<String>,
-    },
-}
-
-/// Where a seed comes from; - is standard input.
-#[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
-pub(super) struct SeedSource {
-    /// A file with an otpauth:// line (- for standard input)
-    #[arg(long = "uri-file", value_name = "F")]
-    pub(super) uri: Option<PathBuf>,
-    /// A file with the base32 secret (- for standard input)
-    #[arg(long = "secret-file", value_name = "F")]
-    pub(super) base32: Option<PathBuf>,
-    /// A PNG picture of the QR code (- for standard input)
-    #[arg(long = "qr-file", value_name = "F")]
-    pub(super) qr: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,9 @@
 use crate::cli::address::Address;
 use crate::cli::error::Error;
 use crate::dbus::names::BUS_NAME;
-use crate::dbus::proxy::{Account1Proxy, Manager1Proxy, Operation1Proxy, Vault1Proxy};
+use crate::dbus::proxy::{
+    Account1Proxy, FindTokenOptions, Manager1Proxy, Operation1Proxy, Token1Proxy, Vault1Proxy,
+};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -60,6 +62,15 @@ impl Daemon {
     pub(super) async fn account(&self, name: &str) -> Result<Account1Proxy<'_>, Error> {
         let path = self.manager().await?.find_account(name).await?;
         let builder = Account1Proxy::builder(&self.connection).cache_properties(CacheProperties::No);
+        Ok(builder.path(path).build().await?)
+    }
+
+    /// The token with OATH accounts: the one of that id, or the only one.
+    pub(super) async fn oath_token(&self, id: Option<String>) -> Result<Token1Proxy<'_>, Error> {
+        // One that was named may be of another kind, which it says itself.
+        let kind = id.is_none().then(|| "oath".to_owned());
+        let path = self.manager().await?.find_token(FindTokenOptions { token: id, kind }).await?;
+        let builder = Token1Proxy::builder(&self.connection).cache_properties(CacheProperties::No);
         Ok(builder.path(path).build().await?)
     }
 

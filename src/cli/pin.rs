@@ -65,7 +65,9 @@ impl PinFiles {
     /// The PIN for the token that asks, from the first file that serves it; none where no file does.
     pub(super) fn answer(&mut self, request: &PinRequest) -> Result<Option<&Pin>, Refusal> {
         let named = self.0.iter().position(|entry| entry.serves.as_ref() == Some(&request.token));
-        let free = || self.0.iter().position(|entry| entry.serves.is_none());
+        // A password is no PIN: only a file that was named for its token is meant for it.
+        let unnamed = |entry: &Entry| entry.serves.is_none() && !request.is_oath_password();
+        let free = || self.0.iter().position(unnamed);
         let Some(entry) = named.or_else(free).and_then(|at| self.0.get_mut(at)) else { return Ok(None) };
         entry.answer(request).map(Some)
     }
@@ -77,10 +79,11 @@ impl Entry {
         if self.failed || (asked_before && request.failed) {
             // What failed once fails again, and each time costs a try.
             self.failed = true;
-            return Err(Refusal::PinWrong {
-                path: self.file.path.clone(),
-                label: request.label.clone(),
-                retries: request.retries,
+            let (path, label) = (self.file.path.clone(), request.label.clone());
+            return Err(if request.is_oath_password() {
+                Refusal::PasswordWrong { path, label }
+            } else {
+                Refusal::PinWrong { path, label, retries: request.retries }
             });
         }
         if request.retries <= 1 {
@@ -143,6 +146,7 @@ mod tests {
     fn request(token: &str, retries: u32, failed: bool) -> PinRequest {
         PinRequest {
             token: token.to_owned(),
+            secret: None,
             label: format!("key {token}"),
             text: "unlock".to_owned(),
             retries,
@@ -185,6 +189,21 @@ mod tests {
         let (_pipe, mut files) = piped(b"1234");
         assert!(files.answer(&request("a", 8, false)).unwrap().is_some());
         assert!(files.answer(&request("b", 8, false)).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_unnamed_file_is_never_taken_for_a_password() {
+        let password =
+            |retries| PinRequest { secret: Some("oath-password".to_owned()), ..request("a", retries, false) };
+        let (_pipe, mut files) = piped(b"1234");
+        assert!(files.answer(&password(u32::MAX)).unwrap().is_none());
+        assert!(files.answer(&request("b", 8, false)).unwrap().is_some(), "it still serves a PIN");
+        let (pipe, _) = piped(b"hush");
+        let path = format!("/dev/fd/{}", pipe.as_raw_fd()).into();
+        let mut named = PinFiles::new(vec![PinFile { token: Some("a".to_owned()), path }]);
+        assert!(is(named.answer(&password(u32::MAX)).unwrap(), b"hush"));
+        let again = PinRequest { failed: true, ..password(u32::MAX) };
+        assert!(matches!(named.answer(&again), Err(Refusal::PasswordWrong { .. })));
     }
 
     #[test]

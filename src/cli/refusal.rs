@@ -19,6 +19,14 @@ pub(super) enum Refusal {
     #[error("the PIN of {label} is needed and there is no terminal to ask on: use --pin-file")]
     NoTerminal { label: String },
     #[error(
+        "the password of the OATH accounts on {label} is needed and there is no terminal to ask on: use --pin-file {token}=PATH"
+    )]
+    NoTerminalForPassword { label: String, token: String },
+    #[error("there is no terminal to type the new password on: use --new-password-file")]
+    NoTerminalForNew,
+    #[error("the password in {} is not that of the OATH accounts on {label}: correct the file and try again", path.display())]
+    PasswordWrong { path: PathBuf, label: String },
+    #[error(
         "rootseald asks for the token {asked}, and --token names {wanted}: plug that one in and unplug the other"
     )]
     OtherToken { asked: String, wanted: String },

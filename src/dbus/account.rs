@@ -5,7 +5,7 @@ use super::error::Error;
 use super::options::{Dict, Options, entry};
 use super::paths::account_path;
 use super::pipe;
-use crate::service::{AccountInfo, AccountRef, CodeRequest, NewTotp, SeedForm, Who};
+use crate::service::{AccountInfo, AccountRef, CodeRequest, NewTotp, OnTokens, RemoveTotp, SeedForm, Who};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -79,14 +79,38 @@ impl Account {
             _ => return Err(Error::invalid("format must be uri or base32")),
         };
         let mfa_serial = options.text("mfa_serial")?;
+        let on = OnTokens {
+            tokens: options.texts("on_token")?,
+            in_vault: options.flag("in_vault")?,
+            touch: options.flag_or("touch", true)?,
+        };
         let token = options.text("token")?;
         options.end()?;
         let bytes = pipe::read(input.into()).await?;
         let prompter = self.door.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
-        let new = NewTotp { bytes: &bytes, form, mfa_serial };
+        let new = NewTotp { bytes: &bytes, form, mfa_serial, on };
         let added = while_there(&caller, self.door.service.add_totp(self.id, new, who)).await?;
         Ok(Dict::from([entry("mfa_serial", added.mfa_serial)?, entry("weak", added.weak)?]))
+    }
+
+    async fn remove_totp(
+        &self,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Dict, Error> {
+        let caller = self.door.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let mfa_serial = options.text("mfa_serial")?;
+        let from_tokens = options.texts("from_token")?;
+        let token = options.text("token")?;
+        options.end()?;
+        let prompter = self.door.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, token.as_deref());
+        let request = RemoveTotp { account: self.id, mfa_serial, from_tokens };
+        let left_on = while_there(&caller, self.door.service.remove_totp(request, who)).await?;
+        Ok(Dict::from([entry("left_on", left_on)?]))
     }
 
     async fn get_totp(

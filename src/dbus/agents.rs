@@ -140,6 +140,31 @@ impl AgentPrompter {
         }
     }
 
+    /// Asks one agent for something that a person types: `secret` says what.
+    async fn typed(
+        &self,
+        secret: &str,
+        text: &str,
+        ask: &Ask,
+        tries: u32,
+        failed: bool,
+    ) -> Result<Pin, Refusal> {
+        let agent = self.agents.of(&self.caller).into_iter().next().ok_or(Refusal::NoSurface)?;
+        self.signal("pin", text, &ask.token, ask.deadline).await;
+        let mut body = Self::dict(ask);
+        body.insert("secret", Variant::from(secret));
+        body.insert("retries", Variant::from(tries));
+        body.insert("failed", Variant::from(failed));
+        let reply = agent.call("RequestPin", &(body,)).await?;
+        let pin: OwnedFd = reply.body().deserialize().map_err(|_another_type| Refusal::Refused)?;
+        let pin: Zeroizing<Vec<u8>> =
+            super::pipe::read_pin(pin.into()).await.map_err(|_unreadable| Refusal::Refused)?;
+        if pin.len() > LONGEST_PIN {
+            return Err(Refusal::Refused);
+        }
+        Ok(Pin::copy_from(&pin))
+    }
+
     /// The caller's own connection and those of its user's agents, each once.
     fn audience(&self) -> Vec<Peer> {
         let others = self.agents.of(&self.caller).into_iter();
@@ -164,20 +189,15 @@ impl Prompter for AgentPrompter {
 
     fn pin(&self, ask: Ask, tries: u32, failed: bool) -> Answer<'_, Pin> {
         Box::pin(async move {
-            let agent = self.agents.of(&self.caller).into_iter().next().ok_or(Refusal::NoSurface)?;
-            self.signal("pin", &format!("PIN of {}: {}", ask.label, ask.text), &ask.token, ask.deadline)
-                .await;
-            let mut body = Self::dict(&ask);
-            body.insert("retries", Variant::from(tries));
-            body.insert("failed", Variant::from(failed));
-            let reply = agent.call("RequestPin", &(body,)).await?;
-            let pin: OwnedFd = reply.body().deserialize().map_err(|_another_type| Refusal::Refused)?;
-            let pin: Zeroizing<Vec<u8>> =
-                super::pipe::read_pin(pin.into()).await.map_err(|_unreadable| Refusal::Refused)?;
-            if pin.len() > LONGEST_PIN {
-                return Err(Refusal::Refused);
-            }
-            Ok(Pin::copy_from(&pin))
+            let text = format!("PIN of {}: {}", ask.label, ask.text);
+            self.typed("pin", &text, &ask, tries, failed).await
+        })
+    }
+
+    fn password(&self, ask: Ask, failed: bool) -> Answer<'_, Pin> {
+        Box::pin(async move {
+            let text = format!("Password (not the PIN) of the OATH accounts on {}: {}", ask.label, ask.text);
+            self.typed("oath-password", &text, &ask, u32::MAX, failed).await
         })
     }
 

@@ -10,7 +10,8 @@ use super::options::{Dict, Options, entry};
 use super::paths;
 use super::pipe;
 use crate::service::{
-    AccountInfo, Answer, CredentialRequest, NewAccount, NewProfile, NewVaultOptions, TokenInfo, Who,
+    AccountInfo, Answer, CredentialRequest, MfaDevice, NewAccount, NewProfile, NewVaultOptions, TokenInfo,
+    Who,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -184,6 +185,30 @@ impl Manager {
         dicts.collect()
     }
 
+    async fn find_token(
+        &self,
+        options: Given,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<OwnedObjectPath, Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let (token, kind) = (options.text("token")?, options.text("kind")?);
+        options.end()?;
+        let found = self.0.service.find_listed(token.as_deref(), kind.as_deref());
+        let found = while_there(&caller, found).await?;
+        super::token::publish(&self.0, connection, found).await
+    }
+
+    async fn mfa_devices(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<Dict>, Error> {
+        self.0.caller(&header, connection).await?;
+        self.0.service.mfa_devices().await?.into_iter().map(device_dict).collect()
+    }
+
     async fn get_credentials(
         &self,
         profile: String,
@@ -274,6 +299,19 @@ fn account_dict(account: AccountInfo) -> Result<Dict, Error> {
         entry("created", account.created)?,
         entry("access_keys", account.access_keys)?,
         entry("mfa", account.mfa)?,
+    ]))
+}
+
+fn device_dict(device: MfaDevice) -> Result<Dict, Error> {
+    let tokens = device
+        .tokens
+        .into_iter()
+        .map(|(name, touch)| HashMap::from([("name", Variant::from(name)), ("touch", Variant::from(touch))]));
+    Ok(Dict::from([
+        entry("account", device.account)?,
+        entry("mfa_serial", device.serial)?,
+        entry("in_vault", device.in_vault)?,
+        entry("tokens", tokens.collect::<Vec<_>>())?,
     ]))
 }
 

@@ -14,6 +14,8 @@ pub const ACCOUNTS_PATH: &str = "/org/rootseal/accounts";
 pub const OPERATIONS_PATH: &str = "/org/rootseal/operations";
 /// Where the command line serves its agent.
 pub const AGENT_PATH: &str = "/org/rootseal/agent";
+/// What the ids of tokens begin with that make one-time codes, and are no keyslots.
+pub const OATH_ID: &str = "oath_";
 /// What the names of our errors begin with.
 pub const ERROR_PREFIX: &str = "org.rootseal.Error.";
 

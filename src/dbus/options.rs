@@ -17,6 +17,11 @@ impl Options {
         self.take(name, "a string")
     }
 
+    /// Several texts; none where it is not given.
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, Error> {
+        Ok(self.take(name, "an array of strings")?.unwrap_or_default())
+    }
+
     /// A number.
     pub(super) fn number(&mut self, name: &str) -> Result<Option<u32>, Error> {
         self.take(name, "an unsigned 32-bit number")
@@ -24,7 +29,12 @@ impl Options {
 
     /// A yes or no; no where it is not given.
     pub(super) fn flag(&mut self, name: &str) -> Result<bool, Error> {
-        Ok(self.take(name, "a boolean")?.unwrap_or(false))
+        self.flag_or(name, false)
+    }
+
+    /// A yes or no.
+    pub(super) fn flag_or(&mut self, name: &str, otherwise: bool) -> Result<bool, Error> {
+        Ok(self.take(name, "a boolean")?.unwrap_or(otherwise))
     }
 
     /// A descriptor, for what is secret.

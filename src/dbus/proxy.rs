@@ -2,13 +2,18 @@
 //!
 //! Nothing here introspects or caches properties, so that a call costs one message and no more.
 
+mod codes;
 mod shapes;
 
+pub use codes::{
+    AddTotpOptions, AddTotpReply, FindTokenOptions, GetTotpOptions, MfaDeviceRow, OathAccountRow,
+    OathPasswordOptions, RemoveTotpOptions, RemoveTotpReply, SeedCopyRow,
+};
 pub use shapes::{
-    AccountProperties, AccountRow, AddAccountOptions, AddKeyslotOptions, AddProfileOptions, AddTotpOptions,
-    AddTotpReply, CheckReply, CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply,
-    GetTotpOptions, KeyslotRow, ManagerProperties, PinRequest, ProfileRow, PromptSignal, TokenOptions,
-    TokenProblemRow, TokenRow, TouchRequest, VaultProperties,
+    AccountProperties, AccountRow, AddAccountOptions, AddKeyslotOptions, AddProfileOptions, CheckReply,
+    CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply, KeyslotRow, ManagerProperties,
+    PinRequest, ProfileRow, PromptSignal, TokenOptions, TokenProblemRow, TokenRow, TouchRequest,
+    VaultProperties,
 };
 
 use zbus::{Fd, OwnedFd, OwnedObjectPath};
@@ -40,6 +45,10 @@ pub trait Manager1 {
     fn tokens(&self) -> zbus::Result<Vec<TokenRow>>;
     /// Why there is no token, or not the one that is expected.
     fn token_problems(&self) -> zbus::Result<Vec<TokenProblemRow>>;
+    /// The token of that id, or the only one of that kind.
+    fn find_token(&self, options: FindTokenOptions) -> zbus::Result<OwnedObjectPath>;
+    /// All MFA devices.
+    fn mfa_devices(&self) -> zbus::Result<Vec<MfaDeviceRow>>;
     /// A session from the cache, or the operation that brings one.
     fn get_credentials(
         &self,
@@ -81,6 +90,25 @@ pub trait Account1 {
     fn add_totp(&self, options: AddTotpOptions, input: Fd<'_>) -> zbus::Result<AddTotpReply>;
     /// A code that has not been given out yet; until when it is valid is returned.
     fn get_totp(&self, options: GetTotpOptions, out: Fd<'_>) -> zbus::Result<u64>;
+    /// Removes a seed.
+    fn remove_totp(&self, options: RemoveTotpOptions) -> zbus::Result<RemoveTotpReply>;
+}
+
+/// `org.rootseal.Token1`.
+#[zbus::proxy(
+    interface = "org.rootseal.Token1",
+    default_service = "org.rootseal.Daemon",
+    assume_defaults = false
+)]
+pub trait Token1 {
+    /// The OATH accounts on it.
+    fn oath_accounts(&self) -> zbus::Result<Vec<OathAccountRow>>;
+    /// Renames one.
+    fn rename_oath(&self, name: &str, new_name: &str) -> zbus::Result<()>;
+    /// Removes one.
+    fn remove_oath(&self, name: &str) -> zbus::Result<()>;
+    /// Sets their password, or takes it away.
+    fn set_oath_password(&self, options: OathPasswordOptions) -> zbus::Result<()>;
 }
 
 /// `org.rootseal.Operation1`.

@@ -1,12 +1,16 @@
 //! `org.rootseal.Token1`
 
-use super::door::Door;
+use super::door::{Door, while_there};
 use super::error::Error;
+use super::options::{Dict, Options, entry};
 use super::paths::token_path;
-use crate::service::TokenInfo;
+use super::pipe;
+use crate::secret::Pin;
+use crate::service::{OathChange, TokenInfo, Who};
+use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
-use zbus::{Connection, OwnedObjectPath, fdo, interface};
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, fdo, interface};
 
 pub(super) struct Token {
     door: Arc<Door>,
@@ -51,10 +55,83 @@ impl Token {
         self.door.admit(header, connection).await?;
         Ok(&self.info)
     }
+
+    async fn change(
+        &self,
+        change: OathChange,
+        header: &Header<'_>,
+        connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.door.caller(header, connection).await?;
+        let prompter = self.door.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, Some(&self.info.id));
+        while_there(&caller, self.door.service.change_oath(change, who)).await
+    }
 }
 
 #[interface(name = "org.rootseal.Token1")]
 impl Token {
+    async fn oath_accounts(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<Dict>, Error> {
+        let caller = self.door.caller(&header, connection).await?;
+        let prompter = self.door.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, Some(&self.info.id));
+        let accounts = while_there(&caller, self.door.service.oath_accounts(who)).await?;
+        let dicts = accounts.into_iter().map(|account| {
+            Ok(Dict::from([
+                entry("name", account.name)?,
+                entry("kind", account.kind)?,
+                entry("algorithm", account.algorithm)?,
+                entry("period", account.period)?,
+            ]))
+        });
+        dicts.collect()
+    }
+
+    async fn rename_oath(
+        &self,
+        name: String,
+        new_name: String,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.change(OathChange::Rename(name, new_name), &header, connection).await
+    }
+
+    async fn remove_oath(
+        &self,
+        name: String,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.change(OathChange::Remove(name), &header, connection).await
+    }
+
+    async fn set_oath_password(
+        &self,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.door.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let password = options.descriptor("password")?;
+        let clear = options.flag("clear")?;
+        options.end()?;
+        let password = match (password, clear) {
+            (Some(descriptor), false) => {
+                let password = pipe::read(descriptor).await?;
+                Some(Pin::copy_from(&password))
+            }
+            (None, true) => None,
+            _ => return Err(Error::invalid("either password or clear is needed")),
+        };
+        self.change(OathChange::Password(password), &header, connection).await
+    }
+
     #[zbus(property)]
     async fn kind(
         &self,

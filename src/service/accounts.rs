@@ -3,6 +3,7 @@
 mod remove;
 
 use super::error::Error;
+use super::seeds::{is_seed, seeds_of};
 use super::{Service, vault_error};
 use crate::aws::{AccountId, Partition, Principal, Region, SessionDuration};
 use crate::vault::{self, AccountRef, Index, ItemKind, Profile, VaultError};
@@ -57,6 +58,19 @@ pub struct AccountInfo {
     pub access_keys: Vec<String>,
     /// Serial numbers of its MFA devices.
     pub mfa: Vec<String>,
+}
+
+/// An MFA device as clients see it, and where its seed is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MfaDevice {
+    /// Its account's name.
+    pub account: String,
+    /// Its serial.
+    pub serial: String,
+    /// Whether the vault has the seed.
+    pub in_vault: bool,
+    /// The tokens that have it: what each was called when it came there, and whether a code wants a touch.
+    pub tokens: Vec<(String, bool)>,
 }
 
 /// A profile as clients see it.
@@ -172,6 +186,27 @@ impl Service {
         self.keeper.glance(move |house| Ok(find(house.unlocked()?.index(), &name)?.id)).await
     }
 
+    /// All MFA devices.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`].
+    pub async fn mfa_devices(&self) -> Result<Vec<MfaDevice>, Error> {
+        self.keeper
+            .run(|house| {
+                let mut devices = Vec::new();
+                for account in house.unlocked()?.index().accounts() {
+                    devices.extend(seeds_of(house, account)?.into_iter().map(|seed| MfaDevice {
+                        account: account.name.clone(),
+                        serial: seed.serial,
+                        in_vault: seed.vault.is_some(),
+                        tokens: seed.copies.into_iter().map(|copy| (copy.token, copy.touch)).collect(),
+                    }));
+                }
+                Ok(devices)
+            })
+            .await
+    }
+
     /// All profiles.
     ///
     /// # Errors
@@ -186,7 +221,7 @@ impl Service {
     }
 
     /// Changes what the unlock key may change, and saves. `what` exists already, if the vault says so.
-    async fn edit<R: Send + 'static>(
+    pub(super) async fn edit<R: Send + 'static>(
         self: &Arc<Self>,
         what: String,
         change: impl FnOnce(&mut vault::Draft<'_>) -> Result<R, VaultError> + Send + 'static,
@@ -238,8 +273,20 @@ fn info(index: &Index, account: &vault::Account) -> AccountInfo {
         email: account.email.clone().unwrap_or_default(),
         created: account.created,
         access_keys: texts(ItemKind::AccessKey),
-        mfa: texts(ItemKind::Totp),
+        mfa: devices(index, account),
     }
+}
+
+/// Each MFA device once, however many copies of its seed there are.
+fn devices(index: &Index, account: &vault::Account) -> Vec<String> {
+    let mut serials: Vec<String> = Vec::new();
+    for item in index.items_of(account.id).filter(|item| is_seed(item.kind)) {
+        let serial = item.public_text.as_deref().unwrap_or_default();
+        if !serials.iter().any(|known| known == serial) {
+            serials.push(serial.to_owned());
+        }
+    }
+    serials
 }
 
 fn profile_info(index: &Index, profile: &Profile) -> ProfileInfo {

@@ -1,14 +1,18 @@
 //! One-time codes. A code that was given out counts as spent, whatever became of it.
 
 use super::error::Error;
-use super::guarded::{Done, Guarded, Tools};
+use super::guarded::{Done, Guarded, Tools, Unfinished};
 use super::house::House;
+use super::locks::Asker;
+use super::oath::Made;
 use super::purpose::{Purpose, identity};
+use super::seeds::{Seed, SeedKey, params, seeds_of, the_seed};
 use super::who::Who;
 use super::{Service, vault_error};
-use crate::otp::{self, Algorithm, TotpParams};
+use crate::otp;
 use crate::secret::OtpCode;
-use crate::vault::{AccountRef, Guard, Index, Item, ItemId, ItemKind, Payload};
+use crate::token::registry::makes_codes;
+use crate::vault::{AccountRef, Guard, Lock, Payload};
 use std::sync::Arc;
 
 /// Which code is wanted.
@@ -21,26 +25,70 @@ pub struct CodeRequest {
 }
 
 impl Service {
-    /// A code that has not been given out before, and until when it is valid.
+    /// A code that has not been given out before, and until when it is valid. From the vault's copy of the seed where
+    /// a keyslot's token is there, else from a token that has one; from the token that `who` names, if it makes codes.
     ///
     /// # Errors
-    /// All that a guarded operation can go wrong with.
+    /// All that a guarded operation, or a token, can go wrong with.
     pub async fn totp_code(
         self: &Arc<Self>,
         request: CodeRequest,
         who: Who<'_>,
     ) -> Result<(OtpCode, u64), Error> {
+        let mut unfinished = Unfinished::new(Arc::clone(self), who.caller, request.purpose(None));
+        let made = self.totp_from_token(&request, who, &mut unfinished).await;
+        unfinished.end(made.as_ref().err()).await;
+        if let Some(Made { code, valid_until, token, .. }) = made? {
+            self.record(who.caller, &unfinished.purpose, Some(&token)).await?;
+            return Ok((code, valid_until));
+        }
         let Done { yielded, purpose, token, .. } = self.guarded(Arc::new(request), who).await?;
         self.record(who.caller, &purpose, Some(&token)).await?;
         Ok(yielded)
+    }
+
+    /// `None`: the vault's copy is to be asked.
+    async fn totp_from_token(
+        &self,
+        request: &CodeRequest,
+        who: Who<'_>,
+        unfinished: &mut Unfinished,
+    ) -> Result<Option<Made>, Error> {
+        self.refresh().await?;
+        let wanted = request.clone();
+        let plan = self.keeper.run(move |house| wanted.plan(house)).await?;
+        unfinished.purpose = request.purpose(Some(&plan));
+        let asker = Asker { who, purpose: &unfinished.purpose };
+        let copies = &plan.seed.copies;
+        let named = who.token.filter(|token| makes_codes(token));
+        if named.is_some() || (plan.seed.vault.is_none() && who.token.is_none()) {
+            return self.code_from_token(&asker, named, copies).await.map(Some);
+        }
+        if plan.seed.vault.is_none() {
+            let tokens: Vec<_> = copies.iter().map(|copy| &*copy.token).collect();
+            return Err(Error::SeedElsewhere(format!("{}, and leave --token out", tokens.join(" or "))));
+        }
+        if copies.is_empty() || who.token.is_some() {
+            return Ok(None);
+        }
+        let (header, _) = self.keeper.glance(House::header).await?;
+        let keyslots = match self.find_key(&who, header, Lock::Guard).await {
+            Ok(_) => return Ok(None),
+            Err(Error::WrongToken(keyslots, _)) => keyslots,
+            Err(Error::NoToken(_)) => "a keyslot's token".to_owned(),
+            Err(error) => return Err(error),
+        };
+        match self.code_from_token(&asker, None, copies).await {
+            Err(Error::SeedElsewhere(tokens)) => Err(Error::SeedElsewhere(format!("{keyslots} or {tokens}"))),
+            made => made.map(Some),
+        }
     }
 }
 
 #[derive(Clone, PartialEq)]
 pub(super) struct CodePlan {
-    item: ItemId,
+    seed: Seed,
     identity: String,
-    serial: String,
 }
 
 impl Guarded for CodeRequest {
@@ -54,70 +102,41 @@ impl Guarded for CodeRequest {
         let index = house.unlocked()?.index();
         let account =
             index.account(self.account).ok_or_else(|| Error::NotFound("such account".to_owned()))?;
-        let item = seed_of(index, self.account, self.mfa_serial.as_deref())?;
         Ok(CodePlan {
-            item: item.id,
+            seed: the_seed(seeds_of(house, account)?, &account.name, self.mfa_serial.as_deref())?,
             identity: identity(&account.name, &account.account_id, account.user.as_deref()),
-            serial: item.public_text.as_deref().unwrap_or_default().to_owned(),
         })
     }
 
     fn purpose(&self, plan: Option<&CodePlan>) -> Purpose {
         let act = match plan {
-            Some(plan) => format!("give out a TOTP code of {}, {}", plan.identity, plan.serial),
+            Some(plan) => format!("give out a TOTP code of {}, {}", plan.identity, plan.seed.serial),
             None => "give out a TOTP code".to_owned(),
         };
         Purpose::new("totp-code", act)
     }
 
-    fn seed(&self, plan: &CodePlan) -> Option<ItemId> {
-        Some(plan.item)
+    fn seed(&self, plan: &CodePlan) -> Option<SeedKey> {
+        Some(plan.seed.key)
     }
 
     fn act(&self, plan: &CodePlan, guard: Guard<'_>, tools: &mut Tools<'_>) -> Result<(OtpCode, u64), Error> {
-        let payload = guard.secret(plan.item).map_err(|error| vault_error(&error, tools.path))?;
+        let item = plan.seed.vault.ok_or(Error::Failed("the vault does not hold this seed"))?;
+        let payload = guard.secret(item).map_err(|error| vault_error(&error, tools.path))?;
         drop(guard);
-        spend(plan.item, &payload, tools)
-    }
-}
-
-/// The seed of an account: the one that was named, or the only one.
-pub(super) fn seed_of<'i>(
-    index: &'i Index,
-    account: AccountRef,
-    serial: Option<&str>,
-) -> Result<&'i Item, Error> {
-    let mut seeds = index
-        .items_of(account)
-        .filter(|item| item.kind == ItemKind::Totp)
-        .filter(|item| serial.is_none() || item.public_text.as_deref() == serial);
-    let name = index.account(account).map_or("", |account| &account.name);
-    match (seeds.next(), seeds.next()) {
-        (Some(seed), None) => Ok(seed),
-        (Some(_), Some(_)) => {
-            Err(Error::Invalid(format!("{name} has several TOTP seeds: name one with --mfa-serial")))
-        }
-        (None, _) => Err(Error::NotFound(format!("such TOTP seed in {name}: `rootseal totp add` adds one"))),
+        spend(plan.seed.key, &payload, tools)
     }
 }
 
 /// Makes the code of this moment, unless it or a later one has been given out, and counts it as spent.
-pub(super) fn spend(item: ItemId, payload: &Payload, tools: &mut Tools<'_>) -> Result<(OtpCode, u64), Error> {
+pub(super) fn spend(key: SeedKey, payload: &Payload, tools: &mut Tools<'_>) -> Result<(OtpCode, u64), Error> {
     let Payload::Totp { seed, algorithm, digits, period, .. } = payload else {
         return Err(Error::Failed("this is no TOTP seed"));
     };
-    let algorithm = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512]
-        .into_iter()
-        .find(|known| known.name() == algorithm)
-        .ok_or(Error::Failed("the TOTP seed wants an unknown algorithm"))?;
-    let digits = u8::try_from(*digits).unwrap_or(u8::MAX);
-    let params = TotpParams::new(algorithm, digits, *period)?;
-    let step = params.step_at(tools.clock.now());
+    let params = params(algorithm, *digits, *period)?;
+    let now = tools.clock.now();
+    let step = params.step_at(now);
     let until = params.valid_until(step);
-    let spent = tools.machine.spent.get(&item).copied().unwrap_or(0);
-    if until <= spent {
-        return Err(Error::ClockJumped(spent.saturating_sub(tools.clock.now())));
-    }
-    tools.machine.spent.insert(item, until);
+    tools.machine.spend(key, until, now)?;
     Ok((otp::code(seed, &params, step), until))
 }

@@ -13,10 +13,11 @@ use super::caller::Caller;
 use super::error::Error;
 use super::house::{House, Vault};
 use super::purpose::{Purpose, identity};
+use super::seeds::{SeedCopy, SeedKey, is_seed, seeds_of};
 use super::sessions::SessionKey;
 use crate::aws::{AccountId, Endpoint, Partition, Principal, Region, SessionDuration};
 use crate::secret::SessionCredentials;
-use crate::vault::{Account, AccountRef, ItemId, ItemKind, is_name};
+use crate::vault::{Account, ItemId, ItemKind, is_name};
 use std::sync::Arc;
 
 /// What a client asks for.
@@ -47,8 +48,16 @@ pub(super) struct Plan {
     account_id: AccountId,
     duration: SessionDuration,
     access_key: ItemId,
-    seed: ItemId,
     endpoint: Endpoint,
+}
+
+/// Where the code of a session comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Source {
+    /// The vault's copy of a seed.
+    Vault(ItemId, SeedKey),
+    /// A token that has one of these.
+    Tokens(Vec<SeedCopy>),
 }
 
 impl Plan {
@@ -66,11 +75,13 @@ impl Plan {
         let access_key = access_key.ok_or_else(|| {
             Error::NotFound(format!("access key in {}: `rootseal key import` seals one", account.name))
         })?;
+        if !index.items_of(account.id).any(|item| is_seed(item.kind)) {
+            return Err(no_seed(&account));
+        }
         Ok(Self {
             account_id: account.account_id.parse()?,
             duration: SessionDuration::new(seconds, principal)?,
             access_key: access_key.id,
-            seed: free_seed(house, account.id)?,
             endpoint: Endpoint::choose(partition, region.as_ref(), request.endpoint.as_deref(), allowed)?,
             account,
         })
@@ -98,13 +109,26 @@ impl Plan {
     }
 }
 
-/// AWS takes a code of any of the account's devices: the one that has been left alone for longest.
-fn free_seed(house: &House, account: AccountRef) -> Result<ItemId, Error> {
-    let index = house.unlocked()?.index();
-    let seeds = index.items_of(account).filter(|item| item.kind == ItemKind::Totp).map(|item| item.id);
-    let free = seeds.min_by_key(|seed| house.machine.spent.get(seed).copied().unwrap_or(0));
-    let name = index.account(account).map_or("", |account| &account.name);
-    free.ok_or_else(|| Error::NotFound(format!("TOTP seed in {name}: `rootseal totp add` seals one")))
+/// AWS takes a code of any of the account's devices: the one that has been left alone for longest, of those whose seed
+/// the vault has. A token is asked where the vault has none, or where somebody named one.
+fn source(house: &House, account: &Account, token_named: bool) -> Result<Source, Error> {
+    let mut seeds = seeds_of(house, account)?;
+    seeds.sort_by_key(|seed| house.machine.spent.get(&seed.key).copied().unwrap_or(0));
+    if !token_named && let Some((item, key)) = seeds.iter().find_map(|seed| Some((seed.vault?, seed.key))) {
+        return Ok(Source::Vault(item, key));
+    }
+    let copies: Vec<_> = seeds.into_iter().flat_map(|seed| seed.copies).collect();
+    match (copies.is_empty(), token_named) {
+        (false, _) => Ok(Source::Tokens(copies)),
+        (true, true) => {
+            Err(Error::NotFound(format!("TOTP seed of {} on a token: leave --token out", account.name)))
+        }
+        (true, false) => Err(no_seed(account)),
+    }
+}
+
+fn no_seed(account: &Account) -> Error {
+    Error::NotFound(format!("TOTP seed in {}: `rootseal totp add` seals one", account.name))
 }
 
 impl Service {

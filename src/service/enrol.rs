@@ -105,7 +105,8 @@ impl Service {
         drop(held);
         asker.who.prompter.done().await.unwrap_or(());
         let (binding, derived) = made?;
-        Ok(Enrolled { kind: token.kind.keyslot(), binding, derived })
+        let kind = token.kind.keyslot().ok_or(Error::Failed("this kind of token is no keyslot"))?;
+        Ok(Enrolled { kind, binding, derived })
     }
 
     async fn make_key(

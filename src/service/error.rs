@@ -24,6 +24,29 @@ pub enum Error {
     /// What is plugged in is no keyslot of this vault.
     #[error("no connected token is a keyslot of this vault: plug in {0}{1}")]
     WrongToken(String, Hints),
+    /// A seed is on tokens, and none of them is plugged in.
+    #[error("no connected token holds this seed: plug in {0}")]
+    SeedElsewhere(String),
+    /// Another token was put into its place.
+    #[error("another token is where the one was that this began with: try again with that one")]
+    TokenSwapped,
+    /// There is no room on it.
+    #[error("the token has no room for another OATH account: `rootseal oath remove` takes one away")]
+    TokenFull,
+    /// The password of a token's OATH accounts is another one.
+    #[error("wrong password of the token's OATH accounts")]
+    PasswordInvalid,
+    /// It failed, and what had been put on tokens before could not be taken away again.
+    #[error("{cause}; the seed may still be on {left}: remove {name} there with `rootseal oath remove`")]
+    LeftBehind {
+        /// Why it failed.
+        #[source]
+        cause: Box<Error>,
+        /// The tokens.
+        left: String,
+        /// What the seed is called there.
+        name: String,
+    },
     /// All that is plugged in opens this vault already.
     #[error("every connected token is a keyslot of this vault already: plug in the one to be added")]
     NoFurtherToken,
@@ -86,6 +109,11 @@ pub enum Error {
     /// The wall clock cannot be right.
     #[error("the clock is {0} s behind the last code that was given out: set the clock right and try again")]
     ClockJumped(u64),
+    /// The wall clock cannot be believed, and nobody is asked for a touch that would confirm it.
+    #[error(
+        "the clock jumped by {0} s, which this token's touch is not asked to confirm: set it right, or lock and unlock the vault"
+    )]
+    ClockUnconfirmed(i64),
     /// The wall clock jumped between prompt and touch.
     #[error("the clock jumped while the prompt was shown: try again")]
     ClockMoved,
@@ -112,10 +140,11 @@ impl Error {
         match self {
             Self::NoVault => "NoVault",
             Self::Locked => "Locked",
-            Self::NoToken(_) | Self::TokenNamed(_) | Self::NoFurtherToken => "NoToken",
-            Self::WrongToken(..) => "WrongToken",
+            Self::NoToken(_) | Self::TokenNamed(_) | Self::NoFurtherToken | Self::TokenSwapped => "NoToken",
+            Self::WrongToken(..) | Self::SeedElsewhere(_) => "WrongToken",
             Self::TokenChoice(_) | Self::ConsentChoice(_) => "TokenChoice",
-            Self::PinInvalid(_) => "PinInvalid",
+            Self::PinInvalid(_) | Self::PasswordInvalid => "PinInvalid",
+            Self::LeftBehind { cause, .. } => cause.name(),
             Self::PinBlocked | Self::PowerCycle => "PinBlocked",
             Self::Cancelled => "Cancelled",
             Self::TimedOut => "TimedOut",
@@ -130,9 +159,11 @@ impl Error {
             Self::Invalid(_) => "InvalidArgument",
             Self::AuditFailed(_) => "AuditFailed",
             Self::Busy => "Busy",
-            Self::ClockJumped(_) | Self::ClockMoved => "ClockJumped",
+            Self::ClockJumped(_) | Self::ClockMoved | Self::ClockUnconfirmed(_) => "ClockJumped",
             Self::AwsRefused(_) => "AwsRefused",
-            Self::AwsAnswer(_) | Self::Token(_) | Self::Store(..) | Self::Failed(_) => "Failed",
+            Self::AwsAnswer(_) | Self::Token(_) | Self::TokenFull | Self::Store(..) | Self::Failed(_) => {
+                "Failed"
+            }
         }
     }
 
@@ -142,6 +173,7 @@ impl Error {
             self,
             Self::Locked
                 | Self::PinInvalid(_)
+                | Self::PasswordInvalid
                 | Self::PinBlocked
                 | Self::PowerCycle
                 | Self::Cancelled
@@ -149,8 +181,10 @@ impl Error {
                 | Self::NoPrompt
                 | Self::NotAuthorized
                 | Self::WrongToken(..)
+                | Self::SeedElsewhere(_)
                 | Self::ClockJumped(_)
                 | Self::ClockMoved
+                | Self::ClockUnconfirmed(_)
                 | Self::AwsRefused(_)
         )
     }
@@ -219,6 +253,11 @@ impl From<TokenError> for Error {
             TokenError::PinBlocked => Self::PinBlocked,
             TokenError::PowerCycle => Self::PowerCycle,
             TokenError::NotAPin => Self::Invalid(error.to_string()),
+            TokenError::Another => Self::TokenSwapped,
+            TokenError::PasswordInvalid => Self::PasswordInvalid,
+            TokenError::NoAccount => Self::NotFound("such OATH account on the token".to_owned()),
+            TokenError::AccountTaken => Self::Exists("an OATH account of this name on the token".to_owned()),
+            TokenError::Full => Self::TokenFull,
             _ => Self::Token(error),
         }
     }

@@ -7,23 +7,28 @@ use super::house::House;
 use super::locks::{Asker, Key};
 use super::machine::Machine;
 use super::purpose::Purpose;
+use super::seeds::SeedKey;
 use super::who::Who;
 use super::{Service, vault_error};
+use crate::otp::TotpParams;
 use crate::token::Wanted;
 use crate::token::prompter::Prompter;
-use crate::vault::{Guard, ItemId, Lock};
+use crate::vault::{Guard, Index, Lock};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 
 /// A code that was given out for a step so far ahead shows that the clock was set back.
 const LONGEST_WAIT: u64 = 120;
+/// Seconds that a person has at least for a touch before the code's step ends.
+const TOUCH_TAKES: u64 = 8;
 
 /// Something that needs the guard lock.
 pub(super) trait Guarded: Send + Sync + 'static {
     /// Whether it may find the vault locked, and then opens both locks with one touch.
     const OPENS_LOCKED: bool;
-    /// Whether it makes a one-time code: then it waits until there is one that was not given out.
+    /// Whether it may make a one-time code: then it waits until there is one that was not given out.
     const SPENDS_CODE: bool;
     /// Whether it changes the vault.
     const SAVES: bool;
@@ -38,7 +43,7 @@ pub(super) trait Guarded: Send + Sync + 'static {
     fn purpose(&self, plan: Option<&Self::Plan>) -> Purpose;
 
     /// The seed a fresh code is needed of; with no plan known, any seed may be the one.
-    fn seed(&self, plan: &Self::Plan) -> Option<ItemId>;
+    fn seed(&self, plan: &Self::Plan) -> Option<SeedKey>;
 
     /// Does it. The guard, and its key with it, is gone afterwards.
     fn act(&self, plan: &Self::Plan, guard: Guard<'_>, tools: &mut Tools<'_>) -> Result<Self::Yield, Error>;
@@ -100,7 +105,7 @@ impl Service {
     async fn plan<G: Guarded>(&self, request: &Arc<G>) -> Result<Option<G::Plan>, Error> {
         let request = Arc::clone(request);
         self.keeper
-            .glance(move |house| match house.header()? {
+            .run(move |house| match house.header()? {
                 (_, true) => request.plan(house).map(Some),
                 (_, false) if G::OPENS_LOCKED => Ok(None),
                 (_, false) => Err(Error::Locked),
@@ -145,10 +150,10 @@ impl Service {
                     machine.seen = Some(guard.seen());
                     act.act(&plan, guard, &mut Tools { clock: &clock, machine: &mut machine, path: &path })
                 });
-                if let Ok(vault) = house.unlocked() {
+                if let (true, Ok(vault)) = (G::SAVES, house.unlocked()) {
                     // Seeds that are no more need no memory, once their last code is no code any more.
-                    let now = clock.now();
-                    machine.spent.retain(|item, until| *until > now || vault.index().item(*item).is_some());
+                    let (now, known) = (clock.now(), known_seeds(vault.index()));
+                    machine.spent.retain(|seed, until| *until > now || known.contains(seed));
                 }
                 house.machine = machine;
                 result.map(|yielded| (plan, yielded))
@@ -167,7 +172,7 @@ impl Service {
     }
 
     /// Waits until no code of the current step has been given out, before anything blinks.
-    async fn wait_for_fresh_step(&self, seed: Seed, prompter: &dyn Prompter) -> Result<(), Error> {
+    pub(super) async fn wait_for_fresh_step(&self, seed: Wait, prompter: &dyn Prompter) -> Result<(), Error> {
         let mut told = false;
         loop {
             let missing = self.missing(seed).await?;
@@ -180,9 +185,7 @@ impl Service {
             }
             if !told {
                 told = true;
-                let text = format!(
-                    "Waiting {seconds} s for the next code: the current one has been given out already"
-                );
+                let text = format!("Waiting {seconds} s for the next code: {}", seed.reason());
                 prompter.waiting(text, self.clock.now().saturating_add(seconds)).await.unwrap_or(());
             }
             // In short steps: the wall clock may be set while this waits, and the timer would not notice.
@@ -191,14 +194,20 @@ impl Service {
     }
 
     /// Milliseconds until a code may be given out.
-    async fn missing(&self, seed: Seed) -> Result<u64, Error> {
+    pub(super) async fn missing(&self, seed: Wait) -> Result<u64, Error> {
+        let now = self.clock.now();
         let until = self
             .keeper
             .glance(move |house| {
                 Ok(match seed {
-                    Seed::One(seed) => house.machine.spent.get(&seed).copied(),
-                    Seed::Any => house.machine.spent.values().max().copied(),
-                    Seed::None => None,
+                    Wait::For(seed) => house.machine.spent.get(&seed).copied(),
+                    Wait::ForTouch(seed, params) => {
+                        let end = params.valid_until(params.step_at(now));
+                        let short = end.saturating_sub(now) < TOUCH_TAKES;
+                        house.machine.spent.get(&seed).copied().max(short.then_some(end))
+                    }
+                    Wait::ForAny => house.machine.spent.values().max().copied(),
+                    Wait::No => None,
                 })
             })
             .await?;
@@ -208,35 +217,51 @@ impl Service {
 
 /// Which seed a fresh code is needed of.
 #[derive(Clone, Copy)]
-enum Seed {
-    None,
-    One(ItemId),
+pub(super) enum Wait {
+    No,
+    For(SeedKey),
+    /// Somebody has to touch a token before the step ends.
+    ForTouch(SeedKey, TotpParams),
     /// The vault is locked: any may be the one.
-    Any,
+    ForAny,
 }
 
-fn seed<G: Guarded>(request: &G, plan: Option<&G::Plan>) -> Seed {
-    match plan.map(|plan| request.seed(plan)) {
-        None if G::SPENDS_CODE => Seed::Any,
-        None | Some(None) => Seed::None,
-        Some(Some(seed)) => Seed::One(seed),
+impl Wait {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::ForTouch(..) => "the current one has been given out already, or would end before a touch",
+            Self::No | Self::For(_) | Self::ForAny => "the current one has been given out already",
+        }
     }
 }
 
+fn seed<G: Guarded>(request: &G, plan: Option<&G::Plan>) -> Wait {
+    match plan.map(|plan| request.seed(plan)) {
+        None if G::SPENDS_CODE => Wait::ForAny,
+        None | Some(None) => Wait::No,
+        Some(Some(seed)) => Wait::For(seed),
+    }
+}
+
+/// All seeds of a vault, wherever they are.
+pub(super) fn known_seeds(index: &Index) -> HashSet<SeedKey> {
+    index.items().iter().filter_map(SeedKey::of).collect()
+}
+
 /// Sees to it that an operation whose caller vanished leaves its record, too.
-struct Unfinished {
+pub(super) struct Unfinished {
     service: Arc<Service>,
     caller: Caller,
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     ended: bool,
 }
 
 impl Unfinished {
-    fn new(service: Arc<Service>, caller: &Caller, purpose: Purpose) -> Self {
+    pub(super) fn new(service: Arc<Service>, caller: &Caller, purpose: Purpose) -> Self {
         Self { service, caller: caller.clone(), purpose, ended: false }
     }
 
-    async fn end(&mut self, error: Option<&Error>) {
+    pub(super) async fn end(&mut self, error: Option<&Error>) {
         self.ended = true;
         if let Some(error) = error {
             self.service.record_refusal(&self.caller, &self.purpose, error).await;

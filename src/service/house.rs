@@ -30,6 +30,11 @@ impl House {
         Self { vault: Vault::Absent, sessions: Sessions::default(), machine, path, distrust: None }
     }
 
+    /// The vault's file, for what is said about it.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Refuses every vault, because `file` beside it is damaged.
     pub(super) fn distrust(&mut self, file: &Path) {
         self.distrust = Some(Problem::of_file(file));

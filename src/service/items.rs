@@ -2,15 +2,17 @@
 
 use super::accounts::find;
 use super::error::Error;
-use super::guarded::{Done, Guarded, Tools};
+use super::guarded::{Done, Guarded, Tools, known_seeds};
 use super::house::House;
+use super::oath::OnTokens;
 use super::purpose::{Purpose, identity};
+use super::seeds::SeedKey;
 use super::who::Who;
 use super::{Service, vault_error};
 use crate::aws::{self, AccessKeyId, AccountId, MfaSerial, Partition};
 use crate::otp::{self, Enrolment};
 use crate::secret::{LongTermKey, TotpSeed};
-use crate::vault::{Account, AccountRef, Class, Guard, Index, ItemId, ItemKind, NewItem, Payload, Staged};
+use crate::vault::{Account, AccountRef, Class, Guard, Index, ItemKind, NewItem, Payload, Staged};
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
@@ -31,6 +33,8 @@ pub struct NewTotp<'a> {
     pub form: SeedForm,
     /// The MFA device's serial; root's default name where it is not said.
     pub mfa_serial: Option<String>,
+    /// The tokens that it is to go to; none: to the vault.
+    pub on: OnTokens,
 }
 
 /// What was added.
@@ -60,10 +64,10 @@ impl Service {
         Ok(added)
     }
 
-    /// Seals a TOTP seed.
+    /// Seals a TOTP seed, or puts it on tokens.
     ///
     /// # Errors
-    /// As [`Self::import_access_key`].
+    /// As [`Self::import_access_key`]; all that a token can go wrong with.
     pub async fn add_totp(
         self: &Arc<Self>,
         account: AccountRef,
@@ -78,12 +82,13 @@ impl Service {
             self.keeper.run(move |house| Ok(by_id(house.unlocked()?.index(), account)?.clone())).await?;
         let mfa_serial = serial(&owner, new.mfa_serial.as_deref())?;
         let added = TotpAdded { mfa_serial: mfa_serial.to_string(), weak: enrolment.weak };
-        self.take_in(
-            account,
-            TakeIn::Totp { mfa_serial, seed: enrolment.seed, params: enrolment.params },
-            who,
-        )
-        .await?;
+        let seed = Arc::new(enrolment.seed);
+        let sealing = Sealing { account: owner, mfa_serial, seed, params: enrolment.params };
+        if new.on.tokens.is_empty() {
+            self.take_in(account, TakeIn::Totp(sealing), who).await?;
+        } else {
+            self.add_on_tokens(sealing, new.on, who).await?;
+        }
         Ok(added)
     }
 
@@ -113,7 +118,49 @@ fn serial(account: &Account, given: Option<&str>) -> Result<MfaSerial, Error> {
 
 enum TakeIn {
     AccessKey { id: AccessKeyId, secret: LongTermKey },
-    Totp { mfa_serial: MfaSerial, seed: TotpSeed, params: otp::TotpParams },
+    Totp(Sealing),
+}
+
+/// A seed on its way in, and whose it is.
+pub(super) struct Sealing {
+    pub(super) account: Account,
+    pub(super) mfa_serial: MfaSerial,
+    pub(super) seed: Arc<TotpSeed>,
+    pub(super) params: otp::TotpParams,
+}
+
+impl Sealing {
+    pub(super) fn key(&self) -> SeedKey {
+        SeedKey::new(self.account.id, self.mfa_serial.as_str())
+    }
+
+    /// What it is for, before it is known what the vault says.
+    pub(super) fn purpose(&self, places: &str) -> Purpose {
+        let Account { name, account_id, user, .. } = &self.account;
+        let identity = identity(name, account_id, user.as_deref());
+        Purpose::new(
+            "totp-add",
+            format!("put the TOTP seed of {} for {identity} on {places}", self.mfa_serial),
+        )
+    }
+
+    pub(super) fn exists(&self, account: &str) -> Error {
+        Error::Exists(format!("the TOTP seed of {} in {account}", self.mfa_serial))
+    }
+
+    /// The vault's copy.
+    pub(super) fn payload(&self, account: &Account) -> Payload {
+        Payload::Totp {
+            account_id: account.account_id.clone(),
+            partition: account.partition.clone(),
+            user: account.user.clone(),
+            mfa_serial: self.mfa_serial.to_string(),
+            seed: self.seed.with(TotpSeed::copy_from),
+            algorithm: self.params.algorithm().name().to_owned(),
+            digits: self.params.digits().into(),
+            period: self.params.period(),
+        }
+    }
 }
 
 struct Import {
@@ -144,7 +191,7 @@ impl Guarded for Import {
             Some(TakeIn::AccessKey { id, .. }) => {
                 (ItemKind::AccessKey, id.to_string(), format!("access key {id}"), "key-import")
             }
-            Some(TakeIn::Totp { mfa_serial, .. }) => {
+            Some(TakeIn::Totp(Sealing { mfa_serial, .. })) => {
                 (ItemKind::Totp, mfa_serial.to_string(), format!("TOTP seed of {mfa_serial}"), "totp-add")
             }
             None => return Err(Error::Failed("the secret is sealed already")),
@@ -167,32 +214,25 @@ impl Guarded for Import {
         }
     }
 
-    fn seed(&self, _: &ImportPlan) -> Option<ItemId> {
+    fn seed(&self, _: &ImportPlan) -> Option<SeedKey> {
         None
     }
 
     fn act(&self, plan: &ImportPlan, guard: Guard<'_>, tools: &mut Tools<'_>) -> Result<Staged, Error> {
         let secret = self.secret.lock().ok().and_then(|mut secret| secret.take());
-        if let Some(TakeIn::Totp { seed, .. }) = &secret {
-            only_once(seed, &guard, tools)?;
-        }
-        let account_id = plan.account.account_id.clone();
-        let partition = plan.account.partition.clone();
-        let user = plan.account.user.clone();
         let payload = match secret.ok_or(Error::Failed("the secret is sealed already"))? {
-            TakeIn::AccessKey { id, secret } => {
-                Payload::AccessKey { account_id, partition, user, access_key_id: id.to_string(), secret }
-            }
-            TakeIn::Totp { mfa_serial, seed, params } => Payload::Totp {
-                account_id,
-                partition,
-                user,
-                mfa_serial: mfa_serial.to_string(),
-                seed,
-                algorithm: params.algorithm().name().to_owned(),
-                digits: params.digits().into(),
-                period: params.period(),
+            TakeIn::AccessKey { id, secret } => Payload::AccessKey {
+                account_id: plan.account.account_id.clone(),
+                partition: plan.account.partition.clone(),
+                user: plan.account.user.clone(),
+                access_key_id: id.to_string(),
+                secret,
             },
+            TakeIn::Totp(sealing) => {
+                only_once(&sealing.seed, None, &guard, tools)?;
+                inherit_spent(sealing.key(), guard.vault().index(), tools);
+                sealing.payload(&plan.account)
+            }
         };
         let new = NewItem {
             account: self.account,
@@ -200,36 +240,55 @@ impl Guarded for Import {
             replaces: None,
             created: tools.clock.now(),
         };
-        // A seed that was removed a moment ago may be this one: its last code stays spent.
-        let index = guard.vault().index();
-        let orphans = tools.machine.spent.iter().filter(|(item, _)| index.item(**item).is_none());
-        let spent = orphans.map(|(_, until)| *until).max().filter(|until| *until > tools.clock.now());
         let mut draft = guard.edit();
-        let staged = draft.put(new, &payload).and_then(|item| Ok((item, draft.seal()?)));
-        let (item, staged) = staged.map_err(|error| vault_error(&error, tools.path))?;
-        if let (Some(until), ItemKind::Totp) = (spent, payload.kind()) {
-            tools.machine.spent.insert(item, until);
-        }
-        Ok(staged)
+        let staged = draft.put(new, &payload).and_then(|_item| draft.seal());
+        staged.map_err(|error| vault_error(&error, tools.path))
     }
 }
 
-/// Codes are counted as spent for each item: a seed that stood in two would give each code twice.
-fn only_once(seed: &TotpSeed, guard: &Guard<'_>, tools: &Tools<'_>) -> Result<(), Error> {
+/// Codes are counted as spent for each MFA device: a seed that the vault held for two would give each code twice.
+/// `own`: the device that a copy of the seed may be of, and then of no other seed.
+pub(super) fn only_once(
+    seed: &TotpSeed,
+    own: Option<SeedKey>,
+    guard: &Guard<'_>,
+    tools: &Tools<'_>,
+) -> Result<(), Error> {
     let index = guard.vault().index();
     for item in index.items().iter().filter(|item| item.kind == ItemKind::Totp) {
         let payload = guard.secret(item.id).map_err(|error| vault_error(&error, tools.path))?;
-        if let Payload::Totp { seed: other, .. } = &payload
-            && seed.with(|seed| other.with(|other| bool::from(seed.ct_eq(other))))
-        {
-            let name = index.account(item.account).map_or("", |account| &account.name);
-            return Err(Error::Exists(format!("this TOTP seed, in {name}")));
+        let Payload::Totp { seed: other, .. } = &payload else { continue };
+        let same = seed.with(|seed| other.with(|other| bool::from(seed.ct_eq(other))));
+        let own = own.is_some() && SeedKey::of(item) == own;
+        let name = || index.account(item.account).map_or("", |account| &account.name);
+        match (same, own) {
+            (true, false) => return Err(Error::Exists(format!("this TOTP seed, in {}", name()))),
+            (false, true) => {
+                return Err(Error::Invalid(format!(
+                    "this is not the TOTP seed that the vault holds for that MFA device of {}: remove that one first",
+                    name()
+                )));
+            }
+            (true, true) | (false, false) => {}
         }
     }
     Ok(())
 }
 
-fn by_id(index: &Index, id: AccountRef) -> Result<&Account, Error> {
+/// A seed that was removed a moment ago may be the one that is added: its last code stays spent.
+pub(super) fn inherit_spent(key: SeedKey, index: &Index, tools: &mut Tools<'_>) {
+    let known = known_seeds(index);
+    if known.contains(&key) {
+        return;
+    }
+    let orphans = tools.machine.spent.iter().filter(|(seed, _)| !known.contains(seed));
+    let spent = orphans.map(|(_, until)| *until).max().filter(|until| *until > tools.clock.now());
+    if let Some(until) = spent {
+        tools.machine.spent.insert(key, until);
+    }
+}
+
+pub(super) fn by_id(index: &Index, id: AccountRef) -> Result<&Account, Error> {
     let account = index.account(id).ok_or_else(|| Error::NotFound("such account".to_owned()))?;
     find(index, &account.name)
 }

@@ -6,11 +6,12 @@ use super::guarded::{Done, Guarded, Tools};
 use super::house::House;
 use super::locks::Asker;
 use super::purpose::Purpose;
+use super::seeds::SeedKey;
 use super::who::Who;
 use super::{Service, vault_error};
 use crate::token::NewKey;
 use crate::token::registry::Present;
-use crate::vault::{Guard, Header, ItemId, Keyslot, Lock, NewSlot, SlotId, Staged};
+use crate::vault::{Guard, Header, Keyslot, Lock, NewSlot, SlotId, Staged};
 use std::sync::{Arc, Mutex};
 
 /// A keyslot to be added.
@@ -147,7 +148,7 @@ impl Guarded for AddSlot {
         Purpose::new("keyslot-add", act)
     }
 
-    fn seed(&self, (): &()) -> Option<ItemId> {
+    fn seed(&self, (): &()) -> Option<SeedKey> {
         None
     }
 

@@ -9,12 +9,13 @@ use crate::secret::{GuardKey, Pin, UnlockKey, forgetting};
 use crate::token::prompter::{Ask, Refusal};
 use crate::token::registry::{Patient, Present};
 use crate::token::trouble::Reason;
-use crate::token::{Derived, Kind, PinPurpose, Token, TokenError, Wanted, needs};
+use crate::token::worker::Worker;
+use crate::token::{Derived, Device, Kind, PinPurpose, Token, TokenError, Wanted, needs};
 use crate::vault::{Header, Keyslot, Lock, SlotId};
 use std::time::Duration;
 
 /// How long a question to a token that needs no person may take.
-const QUESTION: Duration = Duration::from_secs(10);
+pub(super) const QUESTION: Duration = Duration::from_secs(10);
 /// How long a person has for a PIN, or for a touch.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -121,7 +122,7 @@ impl Service {
     ) -> Result<Pin, Error> {
         let mut failed = false;
         loop {
-            let tries = token.worker.run(QUESTION, |token, patience| token.tries_left(patience)).await?;
+            let tries = token.worker.run(QUESTION, Token::tries_left).await?;
             if tries == 0 {
                 return Err(Error::PinBlocked);
             }
@@ -146,22 +147,16 @@ impl Service {
     }
 
     /// Says why, then has `job` done, which waits for a touch if it `touches`.
-    pub(super) async fn touch<R: Send + 'static>(
+    pub(super) async fn touch<R: Send + 'static, T: ?Sized + Device + 'static>(
         &self,
         asker: &Asker<'_>,
-        token: &Present,
+        token: &Present<Worker<T>>,
         label: &str,
         touches: bool,
-        job: impl FnOnce(&mut dyn Token, &Patience, &mut dyn FnMut()) -> Result<R, TokenError> + Send + 'static,
+        job: impl FnOnce(&mut T, &Patience, &mut dyn FnMut()) -> Result<R, TokenError> + Send + 'static,
     ) -> Result<R, Error> {
         let shown = self.clock.offset();
-        let ask = Ask { touch: touches, ..self.ask(asker, token, label) };
-        match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask.clone())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(Refusal::Refused)) => return Err(Error::Cancelled),
-            Ok(Err(Refusal::NoSurface)) => return Err(Error::NoPrompt),
-            Err(_elapsed) => return Err(Error::TimedOut),
-        }
+        let ask = self.announce(asker, token, label, touches).await?;
         let (blinks, mut blinking) = tokio::sync::mpsc::unbounded_channel();
         let mut work = std::pin::pin!(token.worker.run(PATIENCE, move |token, patience| {
             job(token, patience, &mut || {
@@ -180,7 +175,24 @@ impl Service {
         }
     }
 
-    fn ask(&self, asker: &Asker<'_>, token: &Present, label: &str) -> Ask {
+    /// Says on every surface what a token is going to be used for.
+    pub(super) async fn announce<W: Sync>(
+        &self,
+        asker: &Asker<'_>,
+        token: &Present<W>,
+        label: &str,
+        touches: bool,
+    ) -> Result<Ask, Error> {
+        let ask = Ask { touch: touches, ..self.ask(asker, token, label) };
+        match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask.clone())).await {
+            Ok(Ok(())) => Ok(ask),
+            Ok(Err(Refusal::Refused)) => Err(Error::Cancelled),
+            Ok(Err(Refusal::NoSurface)) => Err(Error::NoPrompt),
+            Err(_elapsed) => Err(Error::TimedOut),
+        }
+    }
+
+    pub(super) fn ask<W>(&self, asker: &Asker<'_>, token: &Present<W>, label: &str) -> Ask {
         let clock = self.clock.jump().map(|jump| self.clock_warning(jump));
         Ask {
             token: token.id.clone(),
@@ -208,7 +220,7 @@ impl Service {
             let slots = header.keyslots().iter().filter(|slot| slot.serves(lock));
             let (labels, kinds): (Vec<_>, Vec<_>) =
                 slots.map(|slot| (quoted(slot.label()), slot.kind())).unzip();
-            let all_fido = kinds.iter().all(|kind| *kind == Kind::Fido.keyslot());
+            let all_fido = kinds.iter().all(|kind| Some(*kind) == Kind::Fido.keyslot());
             Error::WrongToken(labels.join(" or "), if all_fido { hints.without_cards() } else { hints })
         })
     }
@@ -220,7 +232,7 @@ impl Service {
             return self.enrolled.lock().ok().and_then(|enrolled| enrolled.get(&token.id).copied());
         }
         let slots: Vec<_> =
-            header.keyslots().iter().filter(|slot| slot.kind() == token.kind.keyslot()).collect();
+            header.keyslots().iter().filter(|slot| Some(slot.kind()) == token.kind.keyslot()).collect();
         let ids: Vec<_> = slots.iter().map(|slot| slot.id()).collect();
         let bindings: Vec<_> = slots.iter().map(|slot| slot.binding().to_vec()).collect();
         let found = token
@@ -247,9 +259,7 @@ impl Service {
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
             if present.is_empty() {
-                return Err(Error::TokenNamed(
-                    wanted.chars().filter(char::is_ascii_graphic).take(64).collect(),
-                ));
+                return Err(no_such_token(wanted));
             }
         }
         if present.is_empty() {
@@ -293,7 +303,7 @@ fn quoted(label: &str) -> String {
 }
 
 /// What people call a connected token.
-pub(super) fn name(token: &Present) -> String {
+pub(super) fn name<W>(token: &Present<W>) -> String {
     if token.serial.is_empty() {
         token.product.clone()
     } else {
@@ -302,6 +312,11 @@ pub(super) fn name(token: &Present) -> String {
 }
 
 /// Ids and names, for somebody who has to choose.
-pub(super) fn list<'a>(tokens: impl Iterator<Item = &'a Present>) -> String {
+pub(super) fn list<'a, W: 'a>(tokens: impl Iterator<Item = &'a Present<W>>) -> String {
     tokens.map(|token| format!("{} ({})", token.id, name(token))).collect::<Vec<_>>().join(", ")
+}
+
+/// None is connected that has this id; which may be anything.
+pub(super) fn no_such_token(wanted: &str) -> Error {
+    Error::TokenNamed(wanted.chars().filter(char::is_ascii_graphic).take(64).collect())
 }

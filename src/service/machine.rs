@@ -2,7 +2,8 @@
 //! has given out. Kept in `state.cbor`; nothing in it is secret.
 
 use super::error::Error;
-use crate::vault::{ItemId, Seen};
+use super::seeds::SeedKey;
+use crate::vault::Seen;
 use minicbor::{Decoder, Encoder};
 use std::collections::BTreeMap;
 
@@ -14,13 +15,13 @@ const MOST_SEEDS: u64 = 1_000_000;
 pub(super) struct Machine {
     /// The vault as it was last read or written here.
     pub(super) seen: Option<Seen>,
-    /// For each TOTP seed the end of the last step whose code was given out, in seconds since 1970-01-01 UTC:
-    /// no code of an earlier step goes out again (RFC 6238 section 5.2).
-    pub(super) spent: BTreeMap<ItemId, u64>,
+    /// For each TOTP seed, wherever it is, the end of the last step whose code was given out, in seconds since
+    /// 1970-01-01 UTC: no code of an earlier step goes out again (RFC 6238 section 5.2).
+    pub(super) spent: BTreeMap<SeedKey, u64>,
 }
 
 impl Machine {
-    /// `[version, seen or null, {item id: seconds}]`.
+    /// `[version, seen or null, {seed: seconds}]`.
     pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         self.write(&mut Encoder::new(&mut bytes))
@@ -38,8 +39,8 @@ impl Machine {
             None => out.null()?,
         };
         out.map(self.spent.len() as u64)?;
-        for (item, until) in &self.spent {
-            out.bytes(item.as_bytes())?.u64(*until)?;
+        for (seed, until) in &self.spent {
+            out.bytes(seed.as_bytes())?.u64(*until)?;
         }
         Ok(())
     }
@@ -59,9 +60,40 @@ impl Machine {
         let seeds = from.map().ok()?.filter(|seeds| *seeds <= MOST_SEEDS)?;
         let mut spent = BTreeMap::new();
         for _ in 0..seeds {
-            let item = ItemId::from_bytes(from.bytes().ok()?.try_into().ok()?);
-            spent.insert(item, from.u64().ok()?);
+            let key = SeedKey::from_bytes(from.bytes().ok()?.try_into().ok()?);
+            spent.insert(key, from.u64().ok()?);
         }
         (from.position() == bytes.len()).then_some(Self { seen, spent })
+    }
+
+    /// Counts a step as spent, unless it or a later one is; `now` in seconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// [`Error::ClockJumped`]
+    pub(super) fn spend(&mut self, seed: SeedKey, until: u64, now: u64) -> Result<(), Error> {
+        let spent = self.spent.get(&seed).copied().unwrap_or(0);
+        if until <= spent {
+            return Err(Error::ClockJumped(spent.saturating_sub(now)));
+        }
+        self.spent.insert(seed, until);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_spent_once_and_so_are_those_before_it() {
+        let seed = |byte| SeedKey::from_bytes([byte; 16]);
+        let mut machine = Machine::default();
+        machine.spend(seed(1), 60, 45).unwrap();
+        assert!(matches!(machine.spend(seed(1), 60, 50), Err(Error::ClockJumped(10))));
+        assert!(matches!(machine.spend(seed(1), 30, 20), Err(Error::ClockJumped(40))));
+        machine.spend(seed(2), 30, 20).unwrap();
+        machine.spend(seed(1), 90, 61).unwrap();
+        let bytes = machine.encode().unwrap();
+        assert_eq!(Machine::decode(&bytes), Some(machine));
     }
 }

@@ -1,8 +1,9 @@
 //! What clients may see without a touch.
 
 use super::Service;
-use super::error::Error;
+use super::error::{Error, Hints};
 use super::house::Vault;
+use super::locks::no_such_token;
 use crate::token::registry::Patient;
 use crate::token::trouble::Trouble;
 use crate::vault::{Lock, SlotId};
@@ -56,7 +57,7 @@ pub struct KeyslotInfo {
 pub struct TokenInfo {
     /// Its id while it is connected.
     pub id: String,
-    /// `fido`
+    /// `fido`, `piv`, `otp_hmac`, `oath`
     pub kind: String,
     /// The keyslot's name if it is one, else what it calls itself.
     pub label: String,
@@ -136,7 +137,7 @@ impl Service {
     /// # Errors
     /// The daemon is stopping.
     pub async fn tokens(&self) -> Result<Vec<TokenInfo>, Error> {
-        let (present, _silent) = self.look_for_tokens().await?.present(Patient::No).await;
+        let (present, codes, _) = self.look_for_tokens().await?.all(Patient::No).await;
         let header = self.keeper.glance(|house| Ok(house.header().ok().map(|(header, _)| header))).await?;
         if let Ok(mut enrolled) = self.enrolled.lock() {
             enrolled.retain(|id, _| present.iter().any(|token| token.id == *id));
@@ -159,6 +160,16 @@ impl Service {
                 touch: token.traits.touch.name(),
             });
         }
+        tokens.extend(codes.into_iter().map(|token| TokenInfo {
+            id: token.id,
+            kind: token.kind.name().to_owned(),
+            label: token.product,
+            serial: token.serial,
+            is_virtual: token.is_virtual,
+            keyslot: None,
+            needs_pin: token.traits.needs_pin,
+            touch: token.traits.touch.name(),
+        }));
         Ok(tokens)
     }
 
@@ -167,9 +178,24 @@ impl Service {
     /// # Errors
     /// The daemon is stopping.
     pub async fn token_problems(&self) -> Result<Vec<TokenProblem>, Error> {
-        let (_present, troubles) = self.look_for_tokens().await?.present(Patient::No).await;
+        let (.., troubles) = self.look_for_tokens().await?.all(Patient::No).await;
         let problem =
             |Trouble { reason, place }| TokenProblem { code: reason.code(), place, text: reason.text() };
         Ok(troubles.into_iter().map(problem).collect())
+    }
+
+    /// The connected token of that id, or the only one of that kind.
+    ///
+    /// # Errors
+    /// [`Error::NoToken`], [`Error::TokenChoice`].
+    pub async fn find_listed(&self, id: Option<&str>, kind: Option<&str>) -> Result<TokenInfo, Error> {
+        let mut tokens = self.tokens().await?;
+        tokens
+            .retain(|token| id.is_none_or(|id| token.id == id) && kind.is_none_or(|kind| token.kind == kind));
+        if tokens.len() > 1 {
+            let ids: Vec<_> = tokens.iter().map(|token| format!("{} ({})", token.id, token.label)).collect();
+            return Err(Error::TokenChoice(ids.join(", ")));
+        }
+        tokens.pop().ok_or_else(|| id.map_or_else(|| Error::NoToken(Hints::default()), no_such_token))
     }
 }

@@ -56,6 +56,24 @@ pub enum TokenError {
     /// Whoever plugs the card in could use the key.
     #[error("the key asks for neither PIN nor touch")]
     Unprotected,
+    /// Another token is where this one was.
+    #[error("another token is in its place")]
+    Another,
+    /// Its OATH accounts are protected by a password, and none was given.
+    #[error("the token's OATH accounts are protected by a password")]
+    PasswordNeeded,
+    /// The password is not theirs.
+    #[error("wrong password of the token's OATH accounts")]
+    PasswordInvalid,
+    /// It has no such OATH account.
+    #[error("the token has no such OATH account")]
+    NoAccount,
+    /// It has an OATH account of that name.
+    #[error("the token already has an OATH account of this name")]
+    AccountTaken,
+    /// There is no room for another account.
+    #[error("the token is full")]
+    Full,
     /// Everything else the token can answer.
     #[error("{0}")]
     Ctap(#[source] CtapError),
@@ -74,6 +92,11 @@ impl From<PivError> for TokenError {
             PivError::PinBlocked => Self::PinBlocked,
             PivError::NotAPin => Self::NotAPin,
             PivError::NotVerified => Self::PinRequired,
+            PivError::AccessKeyNeeded => Self::PasswordNeeded,
+            PivError::AccessKeyWrong => Self::PasswordInvalid,
+            PivError::NoAccount => Self::NoAccount,
+            PivError::AccountTaken => Self::AccountTaken,
+            PivError::Full => Self::Full,
             other => Self::Card(other),
         }
     }

@@ -4,8 +4,10 @@
 
 pub mod arrivals;
 mod cards;
+mod codes;
 mod error;
 mod fido;
+mod oath;
 mod otp_hmac;
 mod piv;
 pub mod prompter;
@@ -13,6 +15,8 @@ pub mod registry;
 pub mod trouble;
 pub mod worker;
 
+pub use crate::piv::{OathAccount, OathKind, OathName};
+pub use codes::{Access, CodeToken, Contents, NewSeed};
 pub use error::TokenError;
 
 use crate::channel::Patience;
@@ -90,6 +94,8 @@ pub enum Kind {
     Piv,
     /// HMAC-SHA1 challenge-response of a YubiKey.
     OtpHmac,
+    /// The OATH application of a YubiKey: one-time codes. It opens no vault.
+    Oath,
 }
 
 impl Kind {
@@ -99,15 +105,17 @@ impl Kind {
             Self::Fido => "fido",
             Self::Piv => "piv",
             Self::OtpHmac => "otp_hmac",
+            Self::Oath => "oath",
         }
     }
 
-    /// What its keyslots are called (`docs/vault-format.md`, "Kinds of keyslot").
-    pub const fn keyslot(self) -> &'static str {
+    /// What its keyslots are called (`docs/vault-format.md`, "Kinds of keyslot"), of what can be one.
+    pub const fn keyslot(self) -> Option<&'static str> {
         match self {
-            Self::Fido => "fido2",
-            Self::Piv => "piv",
-            Self::OtpHmac => "otp_hmac",
+            Self::Fido => Some("fido2"),
+            Self::Piv => Some("piv"),
+            Self::OtpHmac => Some("otp_hmac"),
+            Self::Oath => None,
         }
     }
 
@@ -115,7 +123,7 @@ impl Kind {
     pub const fn opens_guard(self) -> bool {
         match self {
             Self::Fido | Self::Piv => true,
-            Self::OtpHmac => false,
+            Self::OtpHmac | Self::Oath => false,
         }
     }
 }
@@ -146,30 +154,36 @@ pub enum PinPurpose {
     Derive,
 }
 
-/// One connected token. All calls block, and are made on the token's own thread.
-pub trait Token: Send {
+/// One application of a connected token, whatever it is for. All calls block, and are made on a thread of its own.
+pub trait Device: Send {
     /// Connects if need be and reads what the token says of itself.
     ///
     /// # Errors
     /// The token is gone or speaks nonsense.
     fn traits(&mut self, patience: &Patience) -> Result<Traits, TokenError>;
 
+    /// Forgets a verified PIN and lets go of the device, for other programs.
+    fn release(&mut self);
+}
+
+/// A token that can be a keyslot.
+pub trait Token: Device {
     /// Which of `bindings` is this token's, found without asking for a touch or a PIN.
     ///
     /// # Errors
-    /// As [`Self::traits`].
+    /// As [`Device::traits`].
     fn find(&mut self, bindings: &[Vec<u8>], patience: &Patience) -> Result<Option<usize>, TokenError>;
 
     /// How many wrong PINs the token takes until it blocks.
     ///
     /// # Errors
-    /// As [`Self::traits`].
+    /// As [`Device::traits`].
     fn tries_left(&mut self, patience: &Patience) -> Result<u32, TokenError>;
 
     /// Verifies the PIN for the next [`Self::create`] or [`Self::derive`]. A wrong PIN costs a try.
     ///
     /// # Errors
-    /// [`TokenError::PinInvalid`], [`TokenError::PinBlocked`] and as [`Self::traits`].
+    /// [`TokenError::PinInvalid`], [`TokenError::PinBlocked`] and as [`Device::traits`].
     fn verify_pin(&mut self, pin: &Pin, purpose: PinPurpose, patience: &Patience) -> Result<(), TokenError>;
 
     /// Makes a key for a new keyslot and returns its binding: all that is needed to find and ask this token
@@ -195,9 +209,6 @@ pub trait Token: Send {
         patience: &Patience,
         blinks: &mut dyn FnMut(),
     ) -> Result<Derived, TokenError>;
-
-    /// Forgets a verified PIN and lets go of the device, for other programs.
-    fn release(&mut self);
 }
 
 /// What it takes to use the key behind a binding.
@@ -212,6 +223,7 @@ pub fn needs(kind: Kind, binding: &[u8]) -> Result<Needs, TokenError> {
             Needs { pin: binding.pin, touch: binding.touch }
         }
         Kind::OtpHmac => Needs { pin: false, touch: otp_hmac::Binding::decode(binding)?.touch },
+        Kind::Oath => return Err(TokenError::Binding),
     })
 }
 

@@ -1,7 +1,7 @@
 //! YubiKey HMAC-SHA1 challenge-response, over CCID: opens the unlock lock only, for it has no PIN and its answer
 //! never changes.
 
-use super::{Derived, NewKey, PinPurpose, Token, TokenError, Touch, Traits, Wanted};
+use super::{Derived, Device, NewKey, PinPurpose, Token, TokenError, Touch, Traits, Wanted};
 use crate::channel::{Card, Patience};
 use crate::crypto::random;
 use crate::piv::{Otp, OtpSlot, PivError};
@@ -36,7 +36,7 @@ impl OtpHmacToken {
     }
 }
 
-impl Token for OtpHmacToken {
+impl Device for OtpHmacToken {
     fn traits(&mut self, patience: &Patience) -> Result<Traits, TokenError> {
         self.transaction(patience, |otp| {
             let touch = match [OtpSlot::One, OtpSlot::Two].map(|slot| otp.needs_touch(slot)) {
@@ -49,6 +49,12 @@ impl Token for OtpHmacToken {
         })
     }
 
+    fn release(&mut self) {
+        self.card = None;
+    }
+}
+
+impl Token for OtpHmacToken {
     fn find(&mut self, bindings: &[Vec<u8>], patience: &Patience) -> Result<Option<usize>, TokenError> {
         let bindings: Vec<_> =
             bindings.iter().map(|bytes| Binding::decode(bytes)).collect::<Result<_, _>>()?;
@@ -115,10 +121,6 @@ impl Token for OtpHmacToken {
                 .map_err(|error| if error == PivError::NotVerified { untouched } else { error.into() })?;
             Ok(Derived { unlock: Some(unlock), guard: None })
         })
-    }
-
-    fn release(&mut self) {
-        self.card = None;
     }
 }
 

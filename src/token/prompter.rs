@@ -39,6 +39,10 @@ pub trait Prompter: Send + Sync {
     /// Asks for a PIN. `tries` are left; `failed`: the PIN given before was wrong.
     fn pin(&self, ask: Ask, tries: u32, failed: bool) -> Answer<'_, Pin>;
 
+    /// Asks for the password of a token's OATH accounts, which is not its PIN and has no limit of tries. `failed`: the
+    /// one given before was wrong.
+    fn password(&self, ask: Ask, failed: bool) -> Answer<'_, Pin>;
+
     /// Announces that the token will ask for a touch; answered when the text has been shown. It comes before the
     /// token is asked, so that nobody's finger can be faster than the reason.
     fn touch(&self, ask: Ask) -> Answer<'_, ()>;

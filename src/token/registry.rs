@@ -4,16 +4,17 @@
 use super::arrivals::Arrivals;
 use super::cards::Cards;
 use super::fido::FidoToken;
+use super::oath::OathToken;
 use super::otp_hmac::OtpHmacToken;
 use super::piv::PivToken;
 use super::trouble::{Reason, Trouble, Wire};
 use super::worker::Worker;
-use super::{Kind, Token, TokenError, Traits};
+use super::{CodeToken, Device, Kind, Token, TokenError, Traits};
 use crate::piv::PivError;
 use crate::transport::hidraw;
 use crate::transport::pcsc::{PcscCard, Reader, ReaderError};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -70,18 +71,21 @@ fn id(kind: Kind, parts: &[&[u8]]) -> String {
 }
 
 /// What a device says of itself before it is asked.
-struct Device {
+struct Found<T: ?Sized = dyn Token> {
     /// What people call its place.
     seat: String,
     product: String,
     serial: String,
     is_virtual: bool,
-    open: Box<dyn Token>,
+    open: Box<T>,
 }
+
+/// A token that makes one-time codes, connected and answering.
+pub type PresentCodes = Present<Worker<dyn CodeToken>>;
 
 /// A token that is connected and answers.
 #[derive(Clone, Debug)]
-pub struct Present {
+pub struct Present<W = Worker> {
     /// Its id while it is connected: letters, digits and `_`. The same when it comes again, where its serial number
     /// is its own.
     pub id: String,
@@ -96,23 +100,23 @@ pub struct Present {
     /// What it said of itself.
     pub traits: Traits,
     /// Its thread.
-    pub worker: Worker,
+    pub worker: W,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct Known<W = Worker> {
     seat: String,
     product: String,
     serial: String,
     is_virtual: bool,
-    worker: Worker,
+    worker: W,
     /// What it said last, for while somebody holds it.
     last: Arc<Mutex<Option<Traits>>>,
     /// Until when it counts as not there, because it did not answer in time.
     silent: Arc<Mutex<Option<Instant>>>,
 }
 
-impl Known {
+impl<T: ?Sized + Device + 'static> Known<Worker<T>> {
     /// Whether asking it now would only mean waiting.
     fn is_hopeless(&self, patience: Patient) -> bool {
         self.worker.is_held() || (patience == Patient::No && self.hung())
@@ -140,12 +144,13 @@ pub struct Registry {
     /// None: smart cards are not looked for.
     cards: Option<Cards>,
     known: BTreeMap<Place, Known>,
+    codes: BTreeMap<Place, Known<Worker<dyn CodeToken>>>,
 }
 
 impl Registry {
     /// A registry that also looks for virtual tokens at `sockets`, and for smart cards where `pcsc` says so.
     pub fn new(sockets: Vec<PathBuf>, pcsc: bool) -> Self {
-        Self { sockets, cards: pcsc.then(Cards::default), known: BTreeMap::new() }
+        Self { sockets, cards: pcsc.then(Cards::default), known: BTreeMap::new(), codes: BTreeMap::new() }
     }
 
     /// Where tokens come and go.
@@ -175,27 +180,19 @@ impl Registry {
         let (readers, namesakes) = seats(&readers.unwrap_or_default());
         troubles.extend(namesakes.into_iter().map(|place| Trouble { reason: Reason::Namesake, place }));
         let found = self.found(&readers);
-        self.known.retain(|place, _| found.contains_key(place));
-        for (place, device) in found {
-            let Device { seat, product, serial, is_virtual, open } = device;
-            if !self.known.contains_key(&place)
-                && let Ok(worker) = Worker::start(open)
-            {
-                let (last, silent) = Default::default();
-                self.known.insert(place, Known { seat, product, serial, is_virtual, worker, last, silent });
-            }
-        }
+        renew(&mut self.known, found);
+        renew(&mut self.codes, found_codes(&readers));
         let missing =
             self.sockets.iter().filter(|path| !may_exist(path)).map(|path| path.display().to_string());
         troubles.extend(missing.map(|place| Trouble { reason: Reason::SocketMissing, place }));
-        Look { known: self.known.clone(), troubles }
+        Look { tokens: self.known.clone(), codes: self.codes.clone(), troubles }
     }
 
     /// One paragraph for each kind of place.
-    fn found(&self, readers: &[(String, Reader)]) -> BTreeMap<Place, Device> {
-        let mut found = BTreeMap::new();
+    fn found(&self, readers: &[(String, Reader)]) -> BTreeMap<Place, Found> {
+        let mut found: BTreeMap<_, Found> = BTreeMap::new();
         for path in self.sockets.iter().filter(|path| may_exist(path)).cloned() {
-            let device = Device {
+            let device = Found::<dyn Token> {
                 seat: path.display().to_string(),
                 product: "virtual token".to_owned(),
                 serial: String::new(),
@@ -205,7 +202,7 @@ impl Registry {
             found.insert(Place::HidSocket(path), device);
         }
         for hid in hidraw::fido_devices().unwrap_or_default() {
-            let device = Device {
+            let device = Found::<dyn Token> {
                 seat: hid.path.display().to_string(),
                 product: hid.product.unwrap_or_else(|| "FIDO2 token".to_owned()),
                 serial: hid.serial.unwrap_or_default(),
@@ -218,20 +215,55 @@ impl Registry {
             for kind in [Kind::Piv, Kind::OtpHmac] {
                 let at = reader.clone();
                 let connect = move || Ok(Box::new(PcscCard::new(&at)) as Box<dyn crate::channel::Card>);
-                let device = Device {
+                let device = Found::<dyn Token> {
                     seat: seat.clone(),
                     product: reader.name(),
                     serial: String::new(),
                     is_virtual: reader.is_virtual(),
                     open: match kind {
                         Kind::OtpHmac => Box::new(OtpHmacToken::new(connect)),
-                        Kind::Fido | Kind::Piv => Box::new(PivToken::new(connect)),
+                        Kind::Fido | Kind::Piv | Kind::Oath => Box::new(PivToken::new(connect)),
                     },
                 };
                 found.insert(Place::Card(reader.name(), kind), device);
             }
         }
         found
+    }
+}
+
+/// The OATH applications of the cards.
+fn found_codes(readers: &[(String, Reader)]) -> BTreeMap<Place, Found<dyn CodeToken>> {
+    let found = readers.iter().map(|(seat, reader)| {
+        let at = reader.clone();
+        let connect = move || Ok(Box::new(PcscCard::new(&at)) as Box<dyn crate::channel::Card>);
+        let open: Box<dyn CodeToken> = Box::new(OathToken::new(connect));
+        let (seat, product, is_virtual) = (seat.clone(), reader.name(), reader.is_virtual());
+        let device = Found { seat, product, serial: String::new(), is_virtual, open };
+        (Place::Card(reader.name(), Kind::Oath), device)
+    });
+    found.collect()
+}
+
+/// Whether an id is one of a token that makes one-time codes.
+pub fn makes_codes(id: &str) -> bool {
+    id.strip_prefix(Kind::Oath.name()).is_some_and(|rest| rest.starts_with('_'))
+}
+
+/// Forgets what is gone, and gives a thread to what is new.
+fn renew<T: ?Sized + Device + 'static>(
+    known: &mut BTreeMap<Place, Known<Worker<T>>>,
+    found: BTreeMap<Place, Found<T>>,
+) {
+    known.retain(|place, _| found.contains_key(place));
+    for (place, device) in found {
+        let Found { seat, product, serial, is_virtual, open } = device;
+        if !known.contains_key(&place)
+            && let Ok(worker) = Worker::start(open)
+        {
+            let (last, silent) = Default::default();
+            known.insert(place, Known { seat, product, serial, is_virtual, worker, last, silent });
+        }
     }
 }
 
@@ -247,59 +279,91 @@ pub enum Patient {
 /// What was plugged in at one moment.
 #[derive(Debug)]
 pub struct Look {
-    known: BTreeMap<Place, Known>,
+    tokens: BTreeMap<Place, Known>,
+    codes: BTreeMap<Place, Known<Worker<dyn CodeToken>>>,
     /// Of what is not there to be asked.
     troubles: Vec<Trouble>,
 }
 
 impl Look {
-    /// Those that answer, in a fixed order, and why the others do not.
+    /// Those that can be keyslots and answer, in a fixed order, and why the others do not.
     pub async fn present(self, patience: Patient) -> (Vec<Present>, Vec<Trouble>) {
-        let mut asked = tokio::task::JoinSet::new();
-        for (place, known) in self.known {
-            asked.spawn(async move {
-                let last = known.last.lock().ok().and_then(|last| last.clone());
-                if known.is_hopeless(patience) {
-                    let answer = last.ok_or(TokenError::TimedOut);
-                    return (place, known, answer);
-                }
-                let answer = known
-                    .worker
-                    .run(HELLO, |token, patience| {
-                        let traits = token.traits(patience);
-                        token.release();
-                        traits
-                    })
-                    .await;
-                known.remember(&answer);
-                (place, known, answer)
-            });
-        }
-        let mut present = BTreeMap::new();
-        let mut troubles = self.troubles;
-        // By reader: whether its card has none of the applications that it was asked for.
-        let mut foreign: BTreeMap<String, bool> = BTreeMap::new();
-        while let Some(joined) = asked.join_next().await {
-            let Ok((place, known, answer)) = joined else { continue };
-            let lacks = matches!(answer, Err(TokenError::Card(PivError::NoApplication(_))));
-            if let Place::Card(..) = place {
-                *foreign.entry(known.seat.clone()).or_insert(true) &= lacks;
-            }
-            match answer {
-                Ok(traits) => {
-                    let token = describe(&place, known, traits);
-                    present.insert(place, token);
-                }
-                // A card is asked for each application that it may have.
-                Err(_) if lacks => {}
-                Err(error) => troubles.extend(Trouble::of_token(&error, place.wire(), known.seat)),
-            }
-        }
-        let foreign = foreign.into_iter().filter(|(_, foreign)| *foreign);
-        troubles.extend(foreign.map(|(place, _)| Trouble { reason: Reason::ForeignCard, place }));
-        let troubles = Trouble::settle(troubles, !present.is_empty());
-        (by_serial(present.into_values().collect()), troubles)
+        let answers = ask(self.tokens, patience).await;
+        let any = !answers.present.is_empty();
+        (answers.present, Trouble::settle([self.troubles, answers.troubles].concat(), any))
     }
+
+    /// The same, of those that make one-time codes.
+    pub async fn codes(self, patience: Patient) -> (Vec<PresentCodes>, Vec<Trouble>) {
+        let answers = ask(self.codes, patience).await;
+        let any = !answers.present.is_empty();
+        (answers.present, Trouble::settle([self.troubles, answers.troubles].concat(), any))
+    }
+
+    /// Both. A card that has none of the applications that it may have is told of, too.
+    pub async fn all(self, patience: Patient) -> (Vec<Present>, Vec<PresentCodes>, Vec<Trouble>) {
+        let (tokens, codes) = tokio::join!(ask(self.tokens, patience), ask(self.codes, patience));
+        let lacks_all = tokens.lacks.into_iter().filter(|seat| codes.lacks.contains(seat));
+        let foreign = lacks_all.map(|place| Trouble { reason: Reason::ForeignCard, place }).collect();
+        let any = !tokens.present.is_empty() || !codes.present.is_empty();
+        let troubles = [self.troubles, tokens.troubles, codes.troubles, foreign].concat();
+        (tokens.present, codes.present, Trouble::settle(troubles, any))
+    }
+}
+
+/// What tokens answered.
+struct Answers<W> {
+    present: Vec<Present<W>>,
+    troubles: Vec<Trouble>,
+    /// The readers whose cards have none of the applications that they were asked for.
+    lacks: BTreeSet<String>,
+}
+
+async fn ask<T: ?Sized + Device + 'static>(
+    all: BTreeMap<Place, Known<Worker<T>>>,
+    patience: Patient,
+) -> Answers<Worker<T>> {
+    let mut asked = tokio::task::JoinSet::new();
+    for (place, known) in all {
+        asked.spawn(async move {
+            let last = known.last.lock().ok().and_then(|last| last.clone());
+            if known.is_hopeless(patience) {
+                let answer = last.ok_or(TokenError::TimedOut);
+                return (place, known, answer);
+            }
+            let answer = known
+                .worker
+                .run(HELLO, |token, patience| {
+                    let traits = token.traits(patience);
+                    token.release();
+                    traits
+                })
+                .await;
+            known.remember(&answer);
+            (place, known, answer)
+        });
+    }
+    let mut present = BTreeMap::new();
+    let mut troubles = Vec::new();
+    let (mut lacks, mut has) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(joined) = asked.join_next().await {
+        let Ok((place, known, answer)) = joined else { continue };
+        // A card is asked for each application that it may have.
+        if let Err(TokenError::Card(PivError::NoApplication(_))) = answer {
+            lacks.insert(known.seat);
+            continue;
+        }
+        has.insert(known.seat.clone());
+        match answer {
+            Ok(traits) => {
+                let token = describe(&place, known, traits);
+                present.insert(place, token);
+            }
+            Err(error) => troubles.extend(Trouble::of_token(&error, place.wire(), known.seat)),
+        }
+    }
+    let lacks = lacks.into_iter().filter(|seat| !has.contains(seat)).collect();
+    Answers { present: by_serial(present.into_values().collect()), troubles, lacks }
 }
 
 /// Readers with a card, by what people call their places, and the places of those that cannot be reached: PC/SC knows a
@@ -323,7 +387,7 @@ fn may_exist(path: &std::path::Path) -> bool {
 
 /// Names those by their serial numbers that have one of their own: where several claim the same, each is named by its
 /// place, so that none of them can pass for another.
-fn by_serial(mut present: Vec<Present>) -> Vec<Present> {
+fn by_serial<W>(mut present: Vec<Present<W>>) -> Vec<Present<W>> {
     let mut claims: BTreeMap<(Kind, String), usize> = BTreeMap::new();
     for token in &present {
         let claimed = claims.entry((token.kind, token.serial.clone())).or_default();
@@ -338,7 +402,7 @@ fn by_serial(mut present: Vec<Present>) -> Vec<Present> {
     present
 }
 
-fn describe(place: &Place, known: Known, traits: Traits) -> Present {
+fn describe<W>(place: &Place, known: Known<W>, traits: Traits) -> Present<W> {
     let serial = if known.serial.is_empty() { traits.serial.clone() } else { None };
     Present {
         id: place.id(),

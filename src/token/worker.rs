@@ -1,6 +1,6 @@
 //! The thread that owns a token. Jobs are done in turn; one whose asker went away is cancelled at once.
 
-use super::{Token, TokenError};
+use super::{Device, Token, TokenError};
 use crate::channel::{Cancel, Patience};
 use crate::secret::forgetting;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,22 +8,33 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-type Job = Box<dyn FnOnce(&mut dyn Token) + Send>;
+type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 
 /// A way to hand jobs to one token's thread. The thread ends when the last of these is dropped.
-#[derive(Clone, Debug)]
-pub struct Worker {
-    jobs: mpsc::Sender<Job>,
+pub struct Worker<T: ?Sized = dyn Token> {
+    jobs: mpsc::Sender<Job<T>>,
     holds: Arc<AtomicUsize>,
 }
 
-impl Worker {
+impl<T: ?Sized> Clone for Worker<T> {
+    fn clone(&self) -> Self {
+        Self { jobs: self.jobs.clone(), holds: Arc::clone(&self.holds) }
+    }
+}
+
+impl<T: ?Sized> std::fmt::Debug for Worker<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized + Device + 'static> Worker<T> {
     /// Starts the thread.
     ///
     /// # Errors
     /// The system allows no further thread.
-    pub fn start(mut token: Box<dyn Token>) -> std::io::Result<Self> {
-        let (jobs, received) = mpsc::channel::<Job>();
+    pub fn start(mut token: Box<T>) -> std::io::Result<Self> {
+        let (jobs, received) = mpsc::channel::<Job<T>>();
         std::thread::Builder::new().name("token".into()).stack_size(256 * 1024).spawn(move || {
             for job in received {
                 forgetting(|| job(&mut *token));
@@ -40,7 +51,7 @@ impl Worker {
 
     /// Keeps the token for a flow of several jobs: nobody's question in between may make it
     /// forget a verified PIN. It is released when this is dropped.
-    pub fn hold(&self) -> Hold {
+    pub fn hold(&self) -> Hold<T> {
         Hold { _counted: Counted::new(&self.holds), jobs: self.jobs.clone() }
     }
 
@@ -51,12 +62,12 @@ impl Worker {
     pub async fn run<R: Send + 'static>(
         &self,
         limit: Duration,
-        job: impl FnOnce(&mut dyn Token, &Patience) -> Result<R, TokenError> + Send + 'static,
+        job: impl FnOnce(&mut T, &Patience) -> Result<R, TokenError> + Send + 'static,
     ) -> Result<R, TokenError> {
         let cancel = CancelOnDrop(Cancel::new().map_err(|_no_descriptor_left| TokenError::Busy)?);
         let (answer, answered) = oneshot::channel();
         let flag = cancel.0.clone();
-        let job: Job = Box::new(move |token| {
+        let job: Job<T> = Box::new(move |token| {
             let now = Instant::now();
             let patience = Patience { deadline: now.checked_add(limit).unwrap_or(now), cancel: flag };
             let result = if patience.cancel.is_cancelled() {
@@ -76,14 +87,14 @@ impl Worker {
 
 /// A token that is kept for a flow.
 #[derive(Debug)]
-pub struct Hold {
+pub struct Hold<T: ?Sized + Device + 'static = dyn Token> {
     _counted: Counted,
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Job<T>>,
 }
 
-impl Drop for Hold {
+impl<T: ?Sized + Device + 'static> Drop for Hold<T> {
     fn drop(&mut self) {
-        let _gone_is_released_too = self.jobs.send(Box::new(|token| token.release()));
+        let _gone_is_released_too = self.jobs.send(Box::new(T::release));
     }
 }
 
@@ -119,7 +130,8 @@ mod tests {
 
     /// A token at a place where nothing is plugged in: the thread and its jobs are as with any other.
     fn worker() -> Worker {
-        Worker::start(Box::new(FidoToken::at_socket("/nonexistent".into()))).unwrap()
+        let token: Box<dyn Token> = Box::new(FidoToken::at_socket("/nonexistent".into()));
+        Worker::start(token).unwrap()
     }
 
     #[test]
@@ -143,7 +155,7 @@ mod tests {
         let (go_on, may_go_on) = mpsc::channel();
         let asker = worker.clone();
         let question = tokio::spawn(async move {
-            let job = move |_: &mut dyn Token, _: &Patience| {
+            let job = move |_: &mut (dyn Token + 'static), _: &Patience| {
                 begun.send(()).unwrap();
                 may_go_on.recv().unwrap();
                 Ok(())
@@ -163,7 +175,7 @@ mod tests {
         let (ended, has_ended) = oneshot::channel();
         let asker = worker.clone();
         let question = tokio::spawn(async move {
-            let job = move |_: &mut dyn Token, patience: &Patience| {
+            let job = move |_: &mut (dyn Token + 'static), patience: &Patience| {
                 begun.send(()).unwrap();
                 poll(&mut [PollFd::new(&patience.cancel, PollFlags::IN)], None).unwrap();
                 ended.send(()).unwrap();

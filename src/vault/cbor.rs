@@ -40,6 +40,10 @@ impl<'b> Reader<'b> {
         self.exact(Decoder::bytes, |bytes| Some((u64::try_from(bytes.len()).ok()?, bytes.len())))
     }
 
+    pub(super) fn bool(&mut self) -> Result<bool> {
+        self.exact(Decoder::bool, |_| Some((0, 0)))
+    }
+
     pub(super) fn array_of<const N: usize>(&mut self) -> Result<[u8; N]> {
         self.bytes()?.try_into().map_err(|_length| Malformed)
     }
@@ -186,6 +190,11 @@ impl Writer {
 
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
         let _infallible = self.0.str(text);
+        self
+    }
+
+    pub(super) fn bool(&mut self, value: bool) -> &mut Self {
+        let _infallible = self.0.bool(value);
         self
     }
 

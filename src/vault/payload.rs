@@ -6,6 +6,9 @@ use super::{Account, ItemKind, VaultError};
 use crate::secret::{LongTermKey, TotpSeed};
 use zeroize::Zeroizing;
 
+/// Bytes of the longest name that an OATH application has for itself.
+const DEVICE: usize = 64;
+
 /// An opened record. Whose secret it is stands in the record itself, so that the index, which a holder
 /// of the unlock key can rewrite, does not have to be believed.
 pub enum Payload {
@@ -41,6 +44,29 @@ pub enum Payload {
         /// Seconds that a code lasts.
         period: u64,
     },
+    /// Where a TOTP seed is: in the OATH application of a token. No secret.
+    TotpToken {
+        /// AWS's account id: twelve digits.
+        account_id: String,
+        /// `aws`, `aws-cn` or `aws-us-gov`.
+        partition: String,
+        /// The IAM user; the root user where there is none.
+        user: Option<String>,
+        /// The MFA device's serial: an ARN.
+        mfa_serial: String,
+        /// `SHA1`, `SHA256` or `SHA512`.
+        algorithm: String,
+        /// Digits of a code.
+        digits: u64,
+        /// Seconds that a code lasts.
+        period: u64,
+        /// What the token's OATH application calls itself.
+        device: Vec<u8>,
+        /// What the token was called when the seed was put there, for people.
+        token: String,
+        /// Whether each code wants a touch.
+        touch: bool,
+    },
 }
 
 impl Payload {
@@ -49,6 +75,7 @@ impl Payload {
         match self {
             Self::AccessKey { .. } => ItemKind::AccessKey,
             Self::Totp { .. } => ItemKind::Totp,
+            Self::TotpToken { .. } => ItemKind::TotpToken,
         }
     }
 
@@ -56,7 +83,7 @@ impl Payload {
     pub fn public_text(&self) -> &str {
         match self {
             Self::AccessKey { access_key_id, .. } => access_key_id,
-            Self::Totp { mfa_serial, .. } => mfa_serial,
+            Self::Totp { mfa_serial, .. } | Self::TotpToken { mfa_serial, .. } => mfa_serial,
         }
     }
 
@@ -69,7 +96,8 @@ impl Payload {
     fn identity(&self) -> (&str, &str, Option<&str>) {
         match self {
             Self::AccessKey { account_id, partition, user, .. }
-            | Self::Totp { account_id, partition, user, .. } => (account_id, partition, user.as_deref()),
+            | Self::Totp { account_id, partition, user, .. }
+            | Self::TotpToken { account_id, partition, user, .. } => (account_id, partition, user.as_deref()),
         }
     }
 
@@ -83,13 +111,16 @@ impl Payload {
             Self::AccessKey { secret, .. } if secret.with(<[u8]>::is_empty) => {
                 Err(VaultError::Invalid("secret access key"))
             }
+            Self::AccessKey { .. } => Ok(()),
             Self::Totp { seed, .. } if seed.with(<[u8]>::is_empty) => Err(VaultError::Invalid("seed")),
-            Self::Totp { algorithm, .. } if !matches!(algorithm.as_str(), "SHA1" | "SHA256" | "SHA512") => {
-                Err(VaultError::Invalid("algorithm"))
+            Self::Totp { algorithm, digits, period, .. } => code(algorithm, *digits, *period),
+            Self::TotpToken { device, token, algorithm, digits, period, .. } => {
+                if !(1..=DEVICE).contains(&device.len()) {
+                    return Err(VaultError::Invalid("token"));
+                }
+                names::text(token, LONG, "token")?;
+                code(algorithm, *digits, *period)
             }
-            Self::Totp { digits, .. } if !(6..=10).contains(digits) => Err(VaultError::Invalid("digits")),
-            Self::Totp { period, .. } if !(1..=86_400).contains(period) => Err(VaultError::Invalid("period")),
-            Self::AccessKey { .. } | Self::Totp { .. } => Ok(()),
         }
     }
 
@@ -99,6 +130,7 @@ impl Payload {
         let secret = match self {
             Self::AccessKey { secret, .. } => secret.with(<[u8]>::len),
             Self::Totp { seed, .. } => seed.with(<[u8]>::len),
+            Self::TotpToken { token, .. } => token.len(),
         };
         let room = self.public_text().len().saturating_add(secret).saturating_add(256);
         let mut writer = Writer::with_capacity(room);
@@ -118,8 +150,16 @@ impl Payload {
                 seed.with(|bytes| writer.bytes(bytes));
                 writer.uint(5).text(algorithm).uint(6).uint(*digits).uint(7).uint(*period);
             }
+            Self::TotpToken { mfa_serial, algorithm, digits, period, .. } => {
+                identity(&mut writer, 9);
+                writer.uint(2).text(mfa_serial);
+                writer.uint(5).text(algorithm).uint(6).uint(*digits).uint(7).uint(*period);
+            }
         }
         writer.field(8, user);
+        if let Self::TotpToken { device, token, touch, .. } = self {
+            writer.uint(9).bytes(device).uint(10).text(token).uint(11).bool(*touch);
+        }
         Zeroizing::new(writer.into_bytes())
     }
 
@@ -144,6 +184,18 @@ impl Payload {
                     let user = fields.optional(8, Reader::string)?;
                     Self::Totp { account_id, partition, user, mfa_serial, seed, algorithm, digits, period }
                 }
+                ItemKind::TotpToken => Self::TotpToken {
+                    account_id,
+                    partition,
+                    mfa_serial: fields.required(2, Reader::string)?,
+                    algorithm: fields.required(5, Reader::string)?,
+                    digits: fields.required(6, Reader::uint)?,
+                    period: fields.required(7, Reader::uint)?,
+                    user: fields.optional(8, Reader::string)?,
+                    device: fields.required(9, Reader::bytes)?.to_vec(),
+                    token: fields.required(10, Reader::string)?,
+                    touch: fields.required(11, Reader::bool)?,
+                },
             };
             fields.end()?;
             Ok(payload)
@@ -151,4 +203,15 @@ impl Payload {
         payload.validate().map_err(|_detail| Malformed)?;
         Ok(payload)
     }
+}
+
+/// How codes are made.
+fn code(algorithm: &str, digits: u64, period: u64) -> Result<(), VaultError> {
+    if !matches!(algorithm, "SHA1" | "SHA256" | "SHA512") {
+        return Err(VaultError::Invalid("algorithm"));
+    }
+    if !(6..=10).contains(&digits) {
+        return Err(VaultError::Invalid("digits"));
+    }
+    if (1..=86_400).contains(&period) { Ok(()) } else { Err(VaultError::Invalid("period")) }
 }

@@ -74,6 +74,21 @@ pub(super) fn totp(account_id: &str) -> Payload {
     }
 }
 
+pub(super) fn totp_token(account_id: &str) -> Payload {
+    Payload::TotpToken {
+        account_id: account_id.to_owned(),
+        partition: "aws".to_owned(),
+        user: None,
+        mfa_serial: format!("arn:aws:iam::{account_id}:mfa/root-account-mfa-device"),
+        algorithm: "SHA1".to_owned(),
+        digits: 6,
+        period: 30,
+        device: vec![0x1d; 8],
+        token: "YubiKey 12345678".to_owned(),
+        touch: true,
+    }
+}
+
 pub(super) const fn item(account: AccountRef, class: Class) -> NewItem {
     NewItem { account, class, replaces: None, created: 1_700_000_002 }
 }
@@ -119,6 +134,7 @@ pub(super) fn secret_of(payload: &Payload) -> Vec<u8> {
     match payload {
         Payload::AccessKey { secret, .. } => secret.with(<[u8]>::to_vec),
         Payload::Totp { seed, .. } => seed.with(<[u8]>::to_vec),
+        Payload::TotpToken { .. } => Vec::new(),
     }
 }
 

@@ -118,6 +118,8 @@ pub enum ItemKind {
     AccessKey,
     /// A TOTP seed.
     Totp,
+    /// Where a TOTP seed is: on a token.
+    TotpToken,
 }
 
 impl ItemKind {
@@ -126,11 +128,12 @@ impl ItemKind {
         match self {
             Self::AccessKey => "access-key",
             Self::Totp => "totp",
+            Self::TotpToken => "totp-token",
         }
     }
 
     pub(super) fn from_word(word: &str) -> Option<Self> {
-        [Self::AccessKey, Self::Totp].into_iter().find(|kind| kind.as_str() == word)
+        [Self::AccessKey, Self::Totp, Self::TotpToken].into_iter().find(|kind| kind.as_str() == word)
     }
 }
 

@@ -6,6 +6,7 @@ mod credentials;
 mod input;
 mod key;
 mod keyslot;
+mod oath;
 mod profile;
 mod status;
 mod totp;
@@ -18,6 +19,7 @@ use crate::cli::daemon::Daemon;
 use crate::cli::error::Error;
 use crate::cli::pin::PinFiles;
 use crate::cli::refusal::Refusal;
+use crate::dbus::names::OATH_ID;
 
 /// One command under way.
 pub(super) struct Session {
@@ -48,6 +50,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> 
         Command::Account(command) => account::run(session, command).await,
         Command::Key(command) => key::run(session, command).await,
         Command::Totp(command) => totp::run(session, command).await,
+        Command::Oath(command) => oath::run(session, command).await,
         Command::Profile(command) => profile::run(session, command).await,
         Command::Credentials { profile } => credentials::run(session, &profile).await,
         Command::AwsConfig { profile, region } => aws_config::run(session, &profile, region).await,
@@ -79,6 +82,8 @@ impl Session {
 
     async fn ask_on(&mut self, surface: Option<Surface>, token: Option<String>) -> Result<(), Error> {
         if let Some(surface) = surface {
+            // One that makes codes asks for no PIN: whichever keyslot's token is needed besides may.
+            let token = token.filter(|id| !id.starts_with(OATH_ID));
             let files = PinFiles::new(std::mem::take(&mut self.options.pin_files));
             self.agent = Some(Agent::register(&self.daemon, surface, files, token).await?);
         }

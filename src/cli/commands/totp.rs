@@ -5,38 +5,67 @@ use crate::cli::args::{SeedSource, TotpCommand};
 use crate::cli::error::Error;
 use crate::cli::handover::{self, Outlet};
 use crate::cli::output;
-use crate::dbus::proxy::{AddTotpOptions, GetTotpOptions};
+use crate::dbus::proxy::{AddTotpOptions, GetTotpOptions, RemoveTotpOptions};
 use rustix::fd::{AsFd as _, OwnedFd};
-use serde::Serialize;
 
 /// Six digits, with room for a line end.
 const LONGEST_CODE: usize = 16;
 
-#[derive(Serialize)]
-struct DeviceRow {
-    account: String,
-    mfa_serial: String,
-}
-
 pub(super) async fn run(session: &mut Session, command: TotpCommand) -> Result<(), Error> {
     match command {
-        TotpCommand::Add { account, source, mfa_serial } => add(session, &account, source, mfa_serial).await,
+        TotpCommand::Add { account, source, mfa_serial, on_tokens, in_vault, no_touch } => {
+            let seed = source.read()?;
+            // Other tokens than the one that consents may want their passwords.
+            if on_tokens.is_empty() {
+                session.may_ask().await?;
+            } else {
+                session.may_ask_all().await?;
+            }
+            let options = AddTotpOptions {
+                format: seed.format.to_owned(),
+                mfa_serial,
+                on_token: (!on_tokens.is_empty()).then_some(on_tokens),
+                in_vault: in_vault.then_some(true),
+                touch: no_touch.then_some(false),
+                token: session.options.token.clone(),
+            };
+            add(session, &account, &seed, options).await
+        }
         TotpCommand::Code { account, mfa_serial } => code(session, &account, mfa_serial).await,
-        TotpCommand::List { account } => {
-            session.may_ask().await?;
-            let accounts = account::rows(session, account.as_deref()).await?;
-            let devices: Vec<DeviceRow> = accounts
-                .into_iter()
-                .flat_map(|account| {
-                    let row = move |mfa_serial| DeviceRow { account: account.name.clone(), mfa_serial };
-                    account.mfa.into_iter().map(row)
-                })
-                .collect();
-            output::listing(session.options.json, &devices, ["ACCOUNT", "MFA DEVICE"], |device| {
-                [device.account.clone(), device.mfa_serial.clone()]
-            })
+        TotpCommand::List { account } => list(session, account.as_deref()).await,
+        TotpCommand::Remove { account, mfa_serial, from_tokens } => {
+            session.may_ask_all().await?;
+            let account = session.daemon.account(&account).await?;
+            let from_token = (!from_tokens.is_empty()).then_some(from_tokens);
+            let token = session.options.token.clone();
+            let reply = account.remove_totp(RemoveTotpOptions { mfa_serial, from_token, token }).await?;
+            output::confirm("Removed the seed.");
+            if !reply.left_on.is_empty() {
+                output::note(&format!(
+                    "rootseal: the seed is forgotten here, but still on {}: remove it there with `rootseal oath remove`",
+                    reply.left_on.join(" and ")
+                ));
+            }
+            Ok(())
         }
     }
+}
+
+async fn list(session: &mut Session, name: Option<&str>) -> Result<(), Error> {
+    session.may_ask().await?;
+    let mut devices = session.daemon.manager().await?.mfa_devices().await?;
+    if let Some(name) = name {
+        // For its sentence where there is none.
+        account::rows(session, Some(name)).await?;
+        devices.retain(|device| device.account == name);
+    }
+    let heads = ["ACCOUNT", "MFA DEVICE", "SEED IN"];
+    output::listing(session.options.json, &devices, heads, |device| {
+        let vault = device.in_vault.then_some("vault");
+        let tokens = device.tokens.iter().map(|copy| &*copy.name);
+        let places: Vec<_> = vault.into_iter().chain(tokens).collect();
+        [device.account.clone(), device.mfa_serial.clone(), places.join(", ")]
+    })
 }
 
 /// A seed on its way to the daemon.
@@ -66,17 +95,8 @@ impl SeedSource {
     }
 }
 
-async fn add(
-    session: &mut Session,
-    account: &str,
-    source: SeedSource,
-    mfa_serial: Option<String>,
-) -> Result<(), Error> {
-    let seed = source.read()?;
-    session.may_ask().await?;
+async fn add(session: &Session, account: &str, seed: &Seed, options: AddTotpOptions) -> Result<(), Error> {
     let account = session.daemon.account(account).await?;
-    let options =
-        AddTotpOptions { format: seed.format.to_owned(), mfa_serial, token: session.options.token.clone() };
     let reply = account.add_totp(options, seed.inlet.as_fd().into()).await?;
     if session.options.json {
         output::json(&reply)?;
@@ -84,7 +104,7 @@ async fn add(
         output::lines([reply.mfa_serial])?;
     }
     if reply.weak {
-        output::note("rootseal: the seed is sealed, but it has fewer than 128 bits: enrol a new device soon");
+        output::note("rootseal: the seed is taken, but it has fewer than 128 bits: enrol a new device soon");
     }
     Ok(())
 }

@@ -105,38 +105,6 @@ pub struct TokenOptions {
     pub token: Option<String>,
 }
 
-/// What `AddTotp` takes.
-#[derive(Debug, Default, SerializeDict, Type)]
-#[zbus(signature = "dict")]
-pub struct AddTotpOptions {
-    /// `uri` or `base32`.
-    pub format: String,
-    /// The ARN of the virtual MFA device.
-    pub mfa_serial: Option<String>,
-    /// The token to use.
-    pub token: Option<String>,
-}
-
-/// What `AddTotp` answers.
-#[derive(Debug, DeserializeDict, Serialize, Type)]
-#[zbus(signature = "dict")]
-pub struct AddTotpReply {
-    /// The ARN the seed is kept under.
-    pub mfa_serial: String,
-    /// The seed has fewer than 128 bits.
-    pub weak: bool,
-}
-
-/// What `GetTotp` takes.
-#[derive(Debug, Default, SerializeDict, Type)]
-#[zbus(signature = "dict")]
-pub struct GetTotpOptions {
-    /// Which device, where the account has several.
-    pub mfa_serial: Option<String>,
-    /// The token to use.
-    pub token: Option<String>,
-}
-
 /// What `Check` answers.
 #[derive(Debug, DeserializeDict, Serialize, Type)]
 #[zbus(signature = "dict")]
@@ -306,6 +274,8 @@ pub struct AccountProperties {
 pub struct PinRequest {
     /// The token's id.
     pub token: String,
+    /// `pin`, or `oath-password`; a PIN where it is not said.
+    pub secret: Option<String>,
     /// What it is called.
     pub label: String,
     /// Why.
@@ -316,6 +286,13 @@ pub struct PinRequest {
     pub failed: bool,
     /// When asking ends, in seconds since 1970.
     pub deadline: u64,
+}
+
+impl PinRequest {
+    /// Whether the password of a token's OATH accounts is asked for, and not a PIN.
+    pub fn is_oath_password(&self) -> bool {
+        self.secret.as_deref() == Some("oath-password")
+    }
 }
 
 /// What the daemon says in `RequestTouch`.

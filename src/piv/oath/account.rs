@@ -18,6 +18,17 @@ pub enum OathHash {
     Sha512,
 }
 
+impl OathHash {
+    /// Its name, as in an `otpauth://` URI.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        }
+    }
+}
+
 /// What moves an account's codes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OathKind {

@@ -7,8 +7,9 @@ use crate::service::guarded::{Done, Guarded, Tools};
 use crate::service::house::House;
 use crate::service::problem::vault_error;
 use crate::service::purpose::{Purpose, identity};
+use crate::service::seeds::SeedKey;
 use crate::service::who::Who;
-use crate::vault::{AccountRef, Class, Guard, ItemId, Staged};
+use crate::vault::{AccountRef, Class, Guard, ItemKind, Staged};
 use std::sync::Arc;
 
 impl Service {
@@ -69,6 +70,12 @@ impl Guarded for Remove {
                 users.join(", ")
             )));
         }
+        if index.items_of(account.id).any(|item| item.kind == ItemKind::TotpToken) {
+            return Err(Error::InUse(format!(
+                "tokens hold a TOTP seed of {0}: remove it first with `rootseal totp remove {0}`",
+                self.name
+            )));
+        }
         Ok(RemovePlan {
             account: account.id,
             identity: identity(&account.name, &account.account_id, account.user.as_deref()),
@@ -81,7 +88,7 @@ impl Guarded for Remove {
         Purpose::new("account-remove", format!("remove {identity} with all its keys and seeds for good"))
     }
 
-    fn seed(&self, _: &RemovePlan) -> Option<ItemId> {
+    fn seed(&self, _: &RemovePlan) -> Option<SeedKey> {
         None
     }
 

@@ -1,18 +1,20 @@
 //! One session from the first prompt to AWS's answer. Each step counts once.
 
 use super::pending::Turn;
-use super::sign::Sign;
-use super::{CredentialRequest, Plan};
-use crate::aws;
+use super::sign::{Sign, SignPlan, Signed};
+use super::{CredentialRequest, Plan, Source};
+use crate::aws::{self, SignedRequest};
 use crate::secret::SessionCredentials;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::error::Error;
-use crate::service::guarded::Done;
+use crate::service::guarded::{Done, Guarded as _, Unfinished};
 use crate::service::house::Vault;
+use crate::service::locks::Asker;
 use crate::service::purpose::Purpose;
 use crate::service::who::Who;
 use crate::token::prompter::Prompter;
+use crate::token::registry::makes_codes;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -64,20 +66,70 @@ impl Operation {
         let Step::Made(request) = std::mem::replace(&mut self.step, Step::Over) else {
             return Err(Error::Invalid("this operation has no further request".to_owned()));
         };
-        let allowed = self.service.settings.allowed_endpoints.clone();
         let others = || self.turn.others();
         let who = Who { caller: &self.caller, prompter, token, others: &others };
-        let service = Arc::clone(&self.service);
-        let done = service.guarded(Arc::new(Sign { request, allowed }), who).await;
-        if let Err(Error::Cancelled | Error::TimedOut) = &done {
+        let signed = self.sign(request, who).await;
+        if let Err(Error::Cancelled | Error::TimedOut) = &signed {
             // One no answers all who wait for the same.
             self.turn.refuse_others();
         }
-        let Done { plan, yielded, purpose, token, .. } = done?;
+        let (request, plan, purpose, tokens) = signed?;
         // The signed request is a bearer token: it goes out only when it is written down that it does.
-        service.record(&self.caller, &purpose, Some(&token)).await?;
+        self.service.record(&self.caller, &purpose, Some(&tokens)).await?;
         self.step = Step::Sent(plan);
-        Ok(yielded.encode()?)
+        Ok(request.encode()?)
+    }
+
+    /// The signed request, what it is, and the tokens that were used.
+    async fn sign(
+        &self,
+        request: CredentialRequest,
+        who: Who<'_>,
+    ) -> Result<(SignedRequest, Plan, Purpose, String), Error> {
+        let service = &self.service;
+        let allowed = service.settings.allowed_endpoints.clone();
+        let codes = who.token.filter(|token| makes_codes(token));
+        let sign = Arc::new(Sign { request, allowed, token_named: codes.is_some() });
+        let mut unfinished = Unfinished::new(Arc::clone(service), who.caller, sign.purpose(None));
+        let there = self.is_code_token_there(&sign, codes).await;
+        unfinished.end(there.as_ref().err()).await;
+        there?;
+        // A token that makes codes opens no vault.
+        let keyslot = Who { token: who.token.filter(|_| codes.is_none()), ..who };
+        let Done { plan: SignPlan { session, .. }, yielded, purpose, token, .. } =
+            service.guarded(sign, keyslot).await?;
+        let (signer, copies) = match yielded {
+            Signed::Ready(request) => return Ok((request, session, purpose, token)),
+            Signed::LacksCode(signer, copies) => (signer, copies),
+        };
+        let mut unfinished = Unfinished::new(Arc::clone(service), who.caller, purpose.clone());
+        let asker = Asker { who, purpose: &purpose };
+        let outcome = match service.code_from_token(&asker, codes, &copies).await {
+            Ok(made) => {
+                let tokens = format!("{token} and {}", made.token);
+                let request = session.sign(&signer, &made.copy.serial, made.code, service.clock.now());
+                request.map(|request| (request, session, purpose.clone(), tokens))
+            }
+            Err(error) => Err(error),
+        };
+        unfinished.end(outcome.as_ref().err()).await;
+        outcome
+    }
+
+    /// Before anybody touches anything: whether a token that the code has to come from is connected. With a locked
+    /// vault that cannot be known yet.
+    async fn is_code_token_there(&self, sign: &Arc<Sign>, named: Option<&str>) -> Result<(), Error> {
+        let service = &self.service;
+        service.refresh().await?;
+        let wanted = Arc::clone(sign);
+        let source = service.keeper.run(move |house| match house.header()? {
+            (_, true) => wanted.plan(house).map(|plan| Some(plan.source)),
+            (_, false) => Ok(None),
+        });
+        if let Some(Source::Tokens(copies)) = source.await? {
+            service.find_copy(named, &copies).await?;
+        }
+        Ok(())
     }
 
     /// Takes AWS's answer, keeps the session, and gives it out.

@@ -4,7 +4,7 @@ mod binding;
 
 pub(super) use binding::Binding;
 
-use super::{Derived, NewKey, PinPurpose, Token, TokenError, Touch, Traits, Wanted};
+use super::{Derived, Device, NewKey, PinPurpose, Token, TokenError, Touch, Traits, Wanted};
 use crate::channel::{Channel, Patience};
 use crate::crypto::random;
 use crate::ctap::{
@@ -58,7 +58,7 @@ impl FidoToken {
     }
 }
 
-impl Token for FidoToken {
+impl Device for FidoToken {
     fn traits(&mut self, patience: &Patience) -> Result<Traits, TokenError> {
         self.command(patience, |client, _| {
             let needs_pin = client.info().options.client_pin == Some(true);
@@ -66,6 +66,13 @@ impl Token for FidoToken {
         })
     }
 
+    fn release(&mut self) {
+        self.proof = None;
+        self.client = None;
+    }
+}
+
+impl Token for FidoToken {
     fn find(&mut self, bindings: &[Vec<u8>], patience: &Patience) -> Result<Option<usize>, TokenError> {
         let bindings: Vec<_> =
             bindings.iter().map(|bytes| Binding::decode(bytes)).collect::<Result<_, _>>()?;
@@ -196,11 +203,6 @@ impl Token for FidoToken {
             (true, second) => Derived { unlock: Some(output.first), guard: second },
             (false, _) => Derived { unlock: None, guard: Some(output.first) },
         })
-    }
-
-    fn release(&mut self) {
-        self.proof = None;
-        self.client = None;
     }
 }
 

@@ -8,7 +8,7 @@ mod binding;
 
 pub(super) use binding::Binding;
 
-use super::{Derived, NewKey, PinPurpose, Token, TokenError, Touch, Traits, Wanted};
+use super::{Derived, Device, NewKey, PinPurpose, Token, TokenError, Touch, Traits, Wanted};
 use crate::channel::{Card, Patience};
 use crate::piv::{
     Algorithm, PinPolicy, PinTries, Piv, PivError, Policies, PublicKey, Slot, SlotKey, TouchPolicy,
@@ -54,7 +54,7 @@ impl PivToken {
     }
 }
 
-impl Token for PivToken {
+impl Device for PivToken {
     fn traits(&mut self, patience: &Patience) -> Result<Traits, TokenError> {
         self.transaction(patience, |piv| {
             let serial = piv.serial()?.map(|serial| serial.to_string());
@@ -70,6 +70,14 @@ impl Token for PivToken {
         })
     }
 
+    fn release(&mut self) {
+        self.pin = None;
+        self.told = None;
+        self.card = None;
+    }
+}
+
+impl Token for PivToken {
     fn find(&mut self, bindings: &[Vec<u8>], patience: &Patience) -> Result<Option<usize>, TokenError> {
         let bindings: Vec<_> =
             bindings.iter().map(|bytes| Binding::decode(bytes)).collect::<Result<_, _>>()?;
@@ -189,12 +197,6 @@ impl Token for PivToken {
             };
             Ok(Derived { unlock: open(wanted.unlock, 0)?, guard: open(wanted.guard, 1)? })
         })
-    }
-
-    fn release(&mut self) {
-        self.pin = None;
-        self.told = None;
-        self.card = None;
     }
 }
 

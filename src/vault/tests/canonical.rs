@@ -53,7 +53,7 @@ fn manifests() {
 
 #[test]
 fn payloads() {
-    for payload in [access_key(PROD, "AKIAPROD"), totp(TEST)] {
+    for payload in [access_key(PROD, "AKIAPROD"), totp(TEST), totp_token(TEST)] {
         let kind = payload.kind();
         every_change(&payload.encode(), |bytes| Some(Payload::decode(kind, bytes).ok()?.encode().to_vec()));
     }
