@@ -159,6 +159,10 @@ fn serve(transaction: &Transaction<'_>, asked: &Receiver<Ask>) -> (After, Option
 fn transmit(transaction: &Transaction<'_>, command: &[u8]) -> Answer {
     let mut buffer = Zeroizing::new(vec![0; RESPONSE]);
     let answer = transaction.transmit(command, &mut buffer).map_err(failed)?;
+    // Some readers say that all is well when the card goes away in the middle, and have no answer.
+    if answer.is_empty() {
+        return Err(ChannelError::Gone);
+    }
     Ok(Zeroizing::new(answer.to_vec()))
 }
 
