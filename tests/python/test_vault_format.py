@@ -277,6 +277,17 @@ class VaultFormat(unittest.TestCase):
             ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), binding[5])
             self.assertIs(binding[6], True)
 
+    def test_where_a_seed_is_on_a_token_reads_as_the_page_says(self):
+        vault = Vault(self.data)
+        keys = self.keys(vault, 0)
+        index = vault.unlock(keys["unlock"])
+        (place,) = (at for at, item in enumerate(index[2]) if item[2] == "totp-token")
+        self.assertEqual(index[2][place][3], 0)
+        record = vault.record(index, place, keys["unlock"], b"", {5: []})
+        self.assertEqual(set(record), {0, 1, 2, 5, 6, 7, 9, 10, 11})
+        self.assertEqual(record[2], index[2][place][7])
+        self.assertIs(record[11], True)
+
     def test_the_wrong_token_opens_nothing(self):
         vault = Vault(self.data)
         secret = bytes.fromhex(self.secrets["tokens"][1]["unlock"])
