@@ -20,7 +20,7 @@ class Sampled(Unplugged, UsbCase):
 
     def sample(self, prepare) -> None:
         last = self.steps_of(prepare)
-        self.sweep(prepare, sorted({1, last // 3, last * 2 // 3, last}))
+        self.sweep(prepare, sorted({1, last // 3, last * 2 // 3, last * 9 // 10}))
 
     def test_at_frames(self):
         self.kind, self.interface = "fido", "hid"
