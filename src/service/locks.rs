@@ -1,6 +1,6 @@
 //! From a locked vault to its keys: find the token, say why, ask for PIN and touch, derive, open the keyslot.
 
-use super::error::{Error, Tries};
+use super::error::{Error, Hints, Tries};
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, problem::vault_error};
@@ -8,7 +8,8 @@ use crate::channel::Patience;
 use crate::secret::{GuardKey, Pin, UnlockKey, forgetting};
 use crate::token::prompter::{Ask, Refusal};
 use crate::token::registry::{Patient, Present};
-use crate::token::{Derived, PinPurpose, Token, TokenError, Wanted, needs};
+use crate::token::trouble::Reason;
+use crate::token::{Derived, Kind, PinPurpose, Token, TokenError, Wanted, needs};
 use crate::vault::{Header, Keyslot, Lock, SlotId};
 use std::time::Duration;
 
@@ -35,6 +36,12 @@ pub(super) struct Key {
     token: Present,
     slot: SlotId,
     header: Header,
+}
+
+/// The tokens that answer, and why there may be none among them that is wanted.
+pub(super) struct Tokens {
+    pub(super) present: Vec<Present>,
+    hints: Hints,
 }
 
 /// A connected token and the keyslot that is its own.
@@ -186,7 +193,7 @@ impl Service {
 
     /// The connected token that is a keyslot: found by its credential, without making anything blink.
     async fn find_token(&self, wanted: Option<&str>, header: &Header, lock: Lock) -> Result<Match, Error> {
-        let present = self.present_tokens(wanted).await?;
+        let Tokens { present, hints } = self.present_tokens(wanted).await?;
         let serves = |slot: &SlotId| header.keyslot(*slot).is_some_and(|slot| slot.serves(lock));
         let mut found = Vec::new();
         for token in present {
@@ -199,8 +206,10 @@ impl Service {
         }
         found.pop().ok_or_else(|| {
             let slots = header.keyslots().iter().filter(|slot| slot.serves(lock));
-            let labels: Vec<_> = slots.map(|slot| quoted(slot.label())).collect();
-            Error::WrongToken(labels.join(" or "))
+            let (labels, kinds): (Vec<_>, Vec<_>) =
+                slots.map(|slot| (quoted(slot.label()), slot.kind())).unzip();
+            let all_fido = kinds.iter().all(|kind| *kind == Kind::Fido.keyslot());
+            Error::WrongToken(labels.join(" or "), if all_fido { hints.without_cards() } else { hints })
         })
     }
 
@@ -233,8 +242,8 @@ impl Service {
     }
 
     /// All tokens that answer, or the one that was named.
-    pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Vec<Present>, Error> {
-        let (mut present, silent) = self.look_for_tokens().await?.present(Patient::Yes).await;
+    pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Tokens, Error> {
+        let (mut present, troubles) = self.look_for_tokens().await?.present(Patient::Yes).await;
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
             if present.is_empty() {
@@ -244,10 +253,10 @@ impl Service {
             }
         }
         if present.is_empty() {
-            let busy = silent.iter().any(|error| matches!(error, TokenError::Busy));
-            return Err(if busy { Error::Busy } else { Error::NoToken });
+            let busy = troubles.iter().any(|trouble| trouble.reason == Reason::Busy);
+            return Err(if busy { Error::Busy } else { Error::NoToken(Hints::of(troubles)) });
         }
-        Ok(present)
+        Ok(Tokens { present, hints: Hints::of(troubles) })
     }
 
     /// What the person confirms with the touch, when the wall clock cannot be believed by itself.
@@ -264,7 +273,7 @@ impl Service {
 async fn prove(token: &Present, slot: &Keyslot) -> Result<(), Error> {
     let binding = vec![slot.binding().to_vec()];
     let proved = token.worker.run(QUESTION, move |token, patience| token.find(&binding, patience)).await?;
-    proved.map(drop).ok_or_else(|| Error::WrongToken(quoted(slot.label())))
+    proved.map(drop).ok_or_else(|| Error::WrongToken(quoted(slot.label()), Hints::default()))
 }
 
 async fn verify(

@@ -94,9 +94,18 @@ class Rights(unittest.TestCase):
         self.install_rule()
         self.plug_in()
         listed = self.daemon_of("rootseal").run("token", "list", "--json")
-        self.assertEqual((listed.code, listed.err), (0, ""))
+        self.assertEqual(listed.code, 0)
+        self.assertNotIn("may not open", listed.err)
         (token,) = json.loads(listed.out)
         self.assertEqual((token["label"], token["virtual"]), ("token", False))
+
+    def test_a_daemon_that_may_not_open_the_token_names_the_node_and_the_rule(self):
+        node = self.plug_in().node
+        listed = self.daemon_of("rootseal").run("token", "list", "--json")
+        self.assertEqual((listed.code, json.loads(listed.out)), (0, []))
+        (line,) = [line for line in listed.err.splitlines() if str(node) in line]
+        self.assertIn("udev/70-rootseal.rules", line)
+        self.assertNotIn("no security token is plugged in", listed.err)
 
 
 if __name__ == "__main__":
