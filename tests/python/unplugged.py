@@ -38,12 +38,9 @@ class Unplugged:
         return self._operation("key", "import", "prod", key)
 
     def _operation(self, *command) -> Callable[[], Result]:
-        def operate() -> Result:
-            return self.house.run(*options, *command, pin=PIN)
-
         # Asked for now, where no step is counted.
         options = self.options()
-        return operate
+        return lambda: self.house.run(*options, *command, pin=PIN)
 
     def picture(self) -> tuple:
         """What is to be as before."""

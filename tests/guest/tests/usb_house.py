@@ -29,12 +29,16 @@ PROGRAM_OTP = f"0001030034{16 * '00'}{4 * '0B'}0000{16 * '0B'}{6 * '00'}00004026
 
 
 def ask_pcscd(call, *arguments):
-    """A call of PC/SC; what it tells, or nothing where there is nothing to tell."""
-    result = call(*arguments)
+    """A call of PC/SC; what it tells, or nothing where there is nothing to tell, or a reader just came or went."""
+    try:
+        result = call(*arguments)
+    except SystemError:
+        # pyscard asks for the length of the list and then for the list: it may have become shorter in between.
+        return []
     code, *told = result if isinstance(result, list | tuple) else [result]
     if code == scard.SCARD_S_SUCCESS:
         return told[0] if told else None
-    if code in (scard.SCARD_E_TIMEOUT, scard.SCARD_E_NO_READERS_AVAILABLE):
+    if code in (scard.SCARD_E_TIMEOUT, scard.SCARD_E_NO_READERS_AVAILABLE, scard.SCARD_E_UNKNOWN_READER):
         return []
     raise AssertionError(f"{call.__name__}: {scard.SCardGetErrorMessage(code)}")
 
