@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import select
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -98,6 +101,64 @@ class Plainly(HouseCase):
         self.assertEqual(self.problems(), {})
 
 
+class FalsePcscd:
+    """Stands in for a pcscd that will not, or does not, answer."""
+
+    def __init__(self, path: Path, answer: str):
+        self._answer = answer
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._held: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return  # stopped
+            self._held.append(client)
+            if self._answer == "refuses":
+                # As pcscd does where polkit says no: what was sent is not even read.
+                select.select([client], [], [], PATIENCE)
+                client.close()
+
+    def stop(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for each in (self._listener, *self._held):
+            each.close()
+
+
+class Pcscd(HouseCase):
+    furnished = False
+
+    def setUp(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="rootseal-pcscd-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, folder)
+        self.socket = folder / "pcscd.comm"
+        environment = {"PCSCLITE_CSOCK_NAME": str(self.socket)}
+        self.house_options = {"aws": "none", "daemon_environment": environment}
+        super().setUp()
+
+    def assert_said(self, answer: str, code: str, words: str) -> None:
+        pcscd = FalsePcscd(self.socket, answer)
+        self.addCleanup(pcscd.stop)
+        problems = json.loads(self.house.must("status", "--json"))["token_problems"]
+        self.assertEqual({row["code"] for row in problems}, {code, "socket_missing"})
+        listed = self.house.run("token", "list", "--json")
+        self.assertEqual(len(json.loads(listed.out)), 1, "the other token serves on")
+        self.assertRegex(listed.err, words)
+
+    def test_one_that_refuses_this_user(self):
+        self.assert_said("refuses", "pcscd_denied", "pcscd refuses this user.*org.debian.pcsc-lite.access_pcsc")
+
+    def test_one_that_hangs(self):
+        self.assert_said("hangs", "pcscd_failed", "pcscd does not answer")
+
+
 @unittest.skipUnless(os.geteuid() == 0, "another user can be become by root alone")
 class Rights(unittest.TestCase):
     """A daemon of a user who may not open the virtual token's socket."""
@@ -110,12 +171,12 @@ class Rights(unittest.TestCase):
         theirs = Path(tempfile.mkdtemp(prefix="rootseal-theirs-", dir="/tmp"))
         self.addCleanup(shutil.rmtree, theirs)
         shutil.chown(theirs, nobody.pw_uid, nobody.pw_gid)
-        socket = ours / "token.sock"
-        token = [BIN / "rootseal-virtual-token", "--socket", socket, "--state", ours / "state", "--pin", PIN]
+        place = ours / "token.sock"
+        token = [BIN / "rootseal-virtual-token", "--socket", place, "--state", ours / "state", "--pin", PIN]
         process, _ = spawn(token, ours, "token")
         self.addCleanup(stop, process)
         config = theirs / "rootseald.toml"
-        config.write_text(f'[tokens]\nhid_sockets = ["{socket}"]\npcsc = false\n')
+        config.write_text(f'[tokens]\nhid_sockets = ["{place}"]\npcsc = false\n')
         config.chmod(0o644)
         argv = [*as_nobody, BIN / "rootseald", "--config", config, "--data-dir", theirs / "data"]
         process, _ = spawn([*argv, "--listen", f"unix:path={theirs}/bus"], ours, "rootseald")
@@ -124,7 +185,7 @@ class Rights(unittest.TestCase):
         done = subprocess.run(client, capture_output=True, text=True, timeout=PATIENCE)
         listed = Result(done.returncode, done.stdout, done.stderr)
         self.assertEqual((listed.code, json.loads(listed.out)), (0, []))
-        self.assertRegex(listed.err, rf"\A{socket}: this user may not open .*\n\Z")
+        self.assertRegex(listed.err, rf"\A{place}: this user may not open .*\n\Z")
 
 
 if __name__ == "__main__":
