@@ -17,7 +17,7 @@ use std::sync::Arc;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, interface};
-use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, Variant};
+use zbus::{Fd, OwnedObjectPath, OwnedVariant, Variant};
 
 pub(super) struct Manager(pub(super) Arc<Door>);
 
@@ -171,7 +171,7 @@ impl Manager {
         &self,
         profile: String,
         options: Given,
-        out: OwnedFd,
+        out: Fd<'_>,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
