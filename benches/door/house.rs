@@ -131,9 +131,12 @@ impl House {
 
     /// Accounts with a seed each: of one seed there is a code every 30 seconds.
     pub(crate) fn add_seeds(&self, at: &str, accounts: &[String]) {
-        for account in accounts {
+        let uri = self.file("uri");
+        for (account, letter) in accounts.iter().zip(('A'..='Z').cycle()) {
             self.run(at, &["account", "add", account, "--account-id", ACCOUNT]);
-            let uri = self.file("uri");
+            // No vault takes the same seed twice.
+            let secret = letter.to_string().repeat(32);
+            std::fs::write(&uri, format!("otpauth://totp/root@111122223333?secret={secret}\n")).unwrap();
             self.run(at, &["--pin-file", &self.file("pin"), "totp", "add", account, "--uri-file", &uri]);
         }
     }

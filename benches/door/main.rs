@@ -37,7 +37,7 @@ use zbus::proxy::CacheProperties;
 
 const ROUNDS: usize = 200;
 /// One-time codes: each of a seed of its own.
-const CODES: usize = 30;
+const CODES: usize = 26;
 /// Items of the larger vault.
 const ITEMS: usize = 100_000;
 

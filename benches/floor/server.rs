@@ -22,7 +22,7 @@ impl Floor {
 
     #[expect(clippy::unused_self, reason = "zbus asks for it")]
     fn fill(&self, out: Fd<'_>) -> fdo::Result<()> {
-        let written = rustix::io::write(&out, &[b'x'; 832]);
+        let written = rustix::io::write(out, &[b'x'; 832]);
         written.map(drop).map_err(|errno| fdo::Error::Failed(errno.to_string()))
     }
 }
