@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn present(socket: &Path) -> Present {
     let mut registry = Registry::new(vec![socket.to_owned()], false);
-    let (mut present, _silent) = registry.look(&[]).present(Patient::Yes).await;
+    let (mut present, _silent) = registry.look(Ok(Vec::new())).present(Patient::Yes).await;
     present.retain(|token| token.is_virtual);
     present.pop().unwrap()
 }
@@ -40,7 +40,7 @@ pub(crate) async fn make_vault(socket: &Path, data: &Path, items: usize) -> Vec<
     let slot = NewSlot {
         holder: "owner".to_owned(),
         label: "bench".to_owned(),
-        kind: token.kind.keyslot().to_owned(),
+        kind: token.kind.keyslot().unwrap_or_default().to_owned(),
         created: 1,
         binding: binding.clone(),
         unlock: unlock.unwrap(),
