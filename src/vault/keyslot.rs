@@ -126,7 +126,8 @@ impl Keyslot {
         secret: &TokenSecret,
         key: &[u8],
     ) -> Result<(Entry, Vec<u8>), VaultError> {
-        if secret.with(<[u8]>::len) != 32 {
+        // An HMAC-SHA-1; a secret, or a coordinate on P-256; a coordinate on P-384.
+        if !matches!(secret.with(<[u8]>::len), 20 | 32 | 48) {
             return Err(VaultError::Invalid("token secret"));
         }
         let seed = random::slot_key()?;
