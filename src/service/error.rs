@@ -23,6 +23,9 @@ pub enum Error {
     /// What is plugged in is no keyslot of this vault.
     #[error("no connected token is a keyslot of this vault: plug in {0}")]
     WrongToken(String),
+    /// What is plugged in opens the index alone.
+    #[error("{0} has no PIN and opens none of what is guarded: plug in {1}")]
+    WeakToken(String, String),
     /// All that is plugged in opens this vault already.
     #[error("every connected token is a keyslot of this vault already: plug in the one to be added")]
     NoFurtherToken,
@@ -80,7 +83,9 @@ pub enum Error {
     #[error("{0}; no secret was released")]
     AuditFailed(#[source] AuditError),
     /// The same is going on already.
-    #[error("the token is busy with another program: try again")]
+    #[error(
+        "the token is busy with another program, or answers no more: try again, or unplug it and plug it in again"
+    )]
     Busy,
     /// The wall clock cannot be right.
     #[error("the clock is {0} s behind the last code that was given out: set the clock right and try again")]
@@ -94,6 +99,9 @@ pub enum Error {
     /// AWS's answer could not be read.
     #[error("{0}")]
     AwsAnswer(#[source] crate::aws::Error),
+    /// The token cannot be used as it was asked to be.
+    #[error("{0}")]
+    Unsuitable(#[source] TokenError),
     /// The token did something else.
     #[error("the token failed: {0}")]
     Token(#[source] TokenError),
@@ -112,7 +120,7 @@ impl Error {
             Self::NoVault => "NoVault",
             Self::Locked => "Locked",
             Self::NoToken | Self::TokenNamed(_) | Self::NoFurtherToken => "NoToken",
-            Self::WrongToken(_) => "WrongToken",
+            Self::WrongToken(_) | Self::WeakToken(..) => "WrongToken",
             Self::TokenChoice(_) | Self::ConsentChoice(_) => "TokenChoice",
             Self::PinInvalid(_) => "PinInvalid",
             Self::PinBlocked | Self::PowerCycle => "PinBlocked",
@@ -131,7 +139,9 @@ impl Error {
             Self::Busy => "Busy",
             Self::ClockJumped(_) | Self::ClockMoved => "ClockJumped",
             Self::AwsRefused(_) => "AwsRefused",
-            Self::AwsAnswer(_) | Self::Token(_) | Self::Store(..) | Self::Failed(_) => "Failed",
+            Self::AwsAnswer(_) | Self::Unsuitable(_) | Self::Token(_) | Self::Store(..) | Self::Failed(_) => {
+                "Failed"
+            }
         }
     }
 
@@ -148,6 +158,7 @@ impl Error {
                 | Self::NoPrompt
                 | Self::NotAuthorized
                 | Self::WrongToken(_)
+                | Self::WeakToken(..)
                 | Self::ClockJumped(_)
                 | Self::ClockMoved
                 | Self::AwsRefused(_)
@@ -190,7 +201,12 @@ impl From<TokenError> for Error {
             TokenError::Busy => Self::Busy,
             TokenError::PinBlocked => Self::PinBlocked,
             TokenError::PowerCycle => Self::PowerCycle,
-            TokenError::NotAPin => Self::Invalid(error.to_string()),
+            TokenError::NotAPin | TokenError::NotACardsPin => Self::Invalid(error.to_string()),
+            TokenError::NoChoice
+            | TokenError::NoKey(_)
+            | TokenError::Unprotected
+            | TokenError::ForeignCertificate
+            | TokenError::UnsuitableCard(_) => Self::Unsuitable(error),
             _ => Self::Token(error),
         }
     }

@@ -186,12 +186,17 @@ impl Service {
 
     /// The connected token that is a keyslot: found by its credential, without making anything blink.
     async fn find_token(&self, wanted: Option<&str>, header: &Header, lock: Lock) -> Result<Match, Error> {
-        let present = self.present_tokens(wanted).await?;
-        let serves = |slot: &SlotId| header.keyslot(*slot).is_some_and(|slot| slot.serves(lock));
-        let mut found = Vec::new();
+        let (present, busy) = self.look_for(wanted).await?;
+        let mut found: Vec<Match> = Vec::new();
+        let mut weak = None;
         for token in present {
-            if let Some(slot) = self.slot_of(&token, header).await.filter(serves) {
-                found.push(Match { token, slot });
+            let slot = self.slot_of(&token, header).await.and_then(|slot| header.keyslot(slot));
+            match slot {
+                // One token may be there by two wires.
+                Some(slot) if found.iter().any(|found| found.slot == slot.id()) => {}
+                Some(slot) if slot.serves(lock) => found.push(Match { token, slot: slot.id() }),
+                Some(slot) => weak = Some(quoted(slot.label())),
+                None => {}
             }
         }
         if found.len() > 1 {
@@ -199,8 +204,13 @@ impl Service {
         }
         found.pop().ok_or_else(|| {
             let slots = header.keyslots().iter().filter(|slot| slot.serves(lock));
-            let labels: Vec<_> = slots.map(|slot| quoted(slot.label())).collect();
-            Error::WrongToken(labels.join(" or "))
+            let labels = slots.map(|slot| quoted(slot.label())).collect::<Vec<_>>().join(" or ");
+            match weak {
+                // What somebody else holds may be the right one.
+                _ if busy => Error::Busy,
+                Some(weak) => Error::WeakToken(weak, labels),
+                None => Error::WrongToken(labels),
+            }
         })
     }
 
@@ -234,20 +244,25 @@ impl Service {
 
     /// All tokens that answer, or the one that was named.
     pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Vec<Present>, Error> {
+        Ok(self.look_for(wanted).await?.0)
+    }
+
+    /// As [`Self::present_tokens`], and whether there is one that another program holds.
+    async fn look_for(&self, wanted: Option<&str>) -> Result<(Vec<Present>, bool), Error> {
         let (mut present, silent) = self.look_for_tokens().await?.present(Patient::Yes).await;
+        let busy = silent.iter().any(|error| matches!(error, TokenError::Busy));
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
-            if present.is_empty() {
-                return Err(Error::TokenNamed(
-                    wanted.chars().filter(char::is_ascii_graphic).take(64).collect(),
-                ));
+        }
+        match wanted {
+            _ if !present.is_empty() => Ok((present, busy)),
+            _ if busy => Err(Error::Busy),
+            Some(wanted) => {
+                let wanted = wanted.chars().filter(char::is_ascii_graphic).take(64).collect();
+                Err(Error::TokenNamed(wanted))
             }
+            None => Err(Error::NoToken),
         }
-        if present.is_empty() {
-            let busy = silent.iter().any(|error| matches!(error, TokenError::Busy));
-            return Err(if busy { Error::Busy } else { Error::NoToken });
-        }
-        Ok(present)
     }
 
     /// What the person confirms with the touch, when the wall clock cannot be believed by itself.

@@ -3,15 +3,16 @@
 
 use super::cards::Cards;
 use super::fido::FidoToken;
-use super::otp_hmac::OtpHmacToken;
+use super::otp_hmac::{OtpHmacToken, Wire};
 use super::piv::PivToken;
 use super::worker::Worker;
 use super::{Kind, Token, TokenError, Traits};
 use crate::piv::PivError;
+use crate::transport::features::{self, HidrawReports};
 use crate::transport::hidraw;
 use crate::transport::pcsc::{PcscCard, Reader, ReaderError};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ const HUNG: Duration = Duration::from_secs(10);
 enum Place {
     HidSocket(PathBuf),
     Hidraw(PathBuf),
+    /// A keyboard of Yubico's.
+    Keyboard(PathBuf),
     /// A reader by its name, and which of the card's applications.
     Card(String, Kind),
 }
@@ -34,6 +37,7 @@ impl Place {
     const fn kind(&self) -> Kind {
         match self {
             Self::HidSocket(_) | Self::Hidraw(_) => Kind::Fido,
+            Self::Keyboard(_) => Kind::OtpHmac,
             Self::Card(_, kind) => *kind,
         }
     }
@@ -43,7 +47,7 @@ impl Place {
         use std::fmt::Write as _;
         use std::os::unix::ffi::OsStrExt as _;
         let place = match self {
-            Self::HidSocket(path) | Self::Hidraw(path) => path.as_os_str().as_bytes(),
+            Self::HidSocket(path) | Self::Hidraw(path) | Self::Keyboard(path) => path.as_os_str().as_bytes(),
             Self::Card(reader, _) => reader.as_bytes(),
         };
         let digest = Sha256::digest(place);
@@ -180,6 +184,17 @@ impl Registry {
             };
             found.insert(Place::Hidraw(hid.path), device);
         }
+        for hid in features::yubico_keyboards().unwrap_or_default() {
+            let path = hid.path.clone();
+            let connect = move || Ok(Wire::Reports(Box::new(HidrawReports::open(&path)?)));
+            let device = Device {
+                product: hid.product.unwrap_or_else(|| "YubiKey".to_owned()),
+                serial: String::new(),
+                is_virtual: false,
+                open: Box::new(OtpHmacToken::new(connect)),
+            };
+            found.insert(Place::Keyboard(hid.path), device);
+        }
         for reader in readers.iter().filter(|reader| reader.atr().is_some()) {
             for kind in [Kind::Piv, Kind::OtpHmac] {
                 let at = reader.clone();
@@ -189,7 +204,7 @@ impl Registry {
                     serial: String::new(),
                     is_virtual: reader.is_virtual(),
                     open: match kind {
-                        Kind::OtpHmac => Box::new(OtpHmacToken::new(connect)),
+                        Kind::OtpHmac => Box::new(OtpHmacToken::new(move || connect().map(Wire::Card))),
                         Kind::Fido | Kind::Piv => Box::new(PivToken::new(connect)),
                     },
                 };
@@ -250,6 +265,16 @@ impl Look {
                 Err(_panicked) => silent.push(TokenError::Gone),
             }
         }
+        // A YubiKey may be there by two wires: the one without a transaction is for want of the other.
+        let by_card: BTreeSet<String> = present
+            .iter()
+            .filter(|(place, token)| {
+                matches!(place, Place::Card(_, Kind::OtpHmac)) && !token.serial.is_empty()
+            })
+            .map(|(_, token)| token.serial.clone())
+            .collect();
+        present
+            .retain(|place, token| !matches!(place, Place::Keyboard(_)) || !by_card.contains(&token.serial));
         (present.into_values().collect(), silent)
     }
 }
