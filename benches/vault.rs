@@ -9,13 +9,13 @@
     reason = "a benchmark prints, and ends where it cannot go on"
 )]
 
+mod crowd;
+
 use rootseal::crypto::aead::MessageKey;
 use rootseal::crypto::hash::sha256;
-use rootseal::secret::{LongTermKey, TokenSecret, UnlockKey};
+use rootseal::secret::{TokenSecret, UnlockKey};
 use rootseal::store::{FileStore, Keep, Store as _};
-use rootseal::vault::{
-    Class, NewAccount, NewItem, NewSlot, NewVault, Payload, Profile, SealedVault, Thresholds, UnlockedVault,
-};
+use rootseal::vault::{NewSlot, NewVault, Profile, SealedVault, Thresholds, UnlockedVault};
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write as _;
@@ -35,18 +35,7 @@ fn best<T>(runs: usize, mut run: impl FnMut() -> T) -> f64 {
     (0..runs).map(time).min().unwrap() as f64 / 1e6
 }
 
-fn account(name: String) -> NewAccount {
-    NewAccount {
-        name,
-        account_id: "111122223333".to_owned(),
-        partition: "aws".to_owned(),
-        user: None,
-        email: None,
-        created: 1,
-    }
-}
-
-/// A vault of `items` guarded access keys, ten for an account.
+/// A vault of `items`.
 fn vault(items: usize) -> UnlockedVault {
     let slot = NewSlot {
         holder: "alice".to_owned(),
@@ -59,23 +48,7 @@ fn vault(items: usize) -> UnlockedVault {
     };
     let mut vault = NewVault::create(slot, Thresholds::ONE).unwrap().into_unlocked();
     let key = vault.header().keyslots().first().unwrap().guard_key(vault.header(), &token()).unwrap();
-    let mut draft = vault.guard(key).unwrap().edit();
-    for number in 0..items.div_ceil(10) {
-        let id = draft.add_account(account(format!("account {number}"))).unwrap();
-        for item in 0..10 {
-            let payload = Payload::AccessKey {
-                account_id: "111122223333".to_owned(),
-                partition: "aws".to_owned(),
-                user: None,
-                access_key_id: format!("AKIA{number:08}{item:08}"),
-                secret: LongTermKey::copy_from(&[b'x'; 40]),
-            };
-            let new = NewItem { account: id, class: Class::Guarded, replaces: None, created: 1 };
-            draft.put(new, &payload).unwrap();
-        }
-    }
-    let staged = draft.seal().unwrap();
-    vault.accept(staged).unwrap();
+    crowd::fill(&mut vault, key, items);
     vault
 }
 

@@ -51,6 +51,11 @@ pub(crate) fn at_most(what: &str, ours: f64, floor: f64, limit: f64) {
     verdict(what, &figures, ratio <= limit, &format!("<= {limit} x"));
 }
 
+/// `ours` against something that explains it, both in microseconds.
+pub(crate) fn beside(what: &str, ours: f64, other: f64) {
+    println!("       {what:<44} {:6.2} x  ({ours:8.0} us / {other:8.0} us)", ours / other);
+}
+
 /// How much of the floor's throughput is reached, from the times for the same work.
 pub(crate) fn at_least(what: &str, ours: f64, floor: f64, limit: f64) {
     let ratio = floor / ours;

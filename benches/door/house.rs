@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub(crate) const PROFILE: &str = "prod-root";
+pub(crate) const PIN: &str = "123456";
 const ACCOUNT: &str = "111122223333";
 
 /// A program that writes a line to a descriptor when it serves; ended when it is dropped.
@@ -63,7 +64,7 @@ impl House {
         );
         for (name, content) in [
             ("rootseald.toml", toml.as_str()),
-            ("pin", "123456"),
+            ("pin", PIN),
             (
                 "rootkey.csv",
                 "Access key ID,Secret access key\r\nAKIAIOSFODNN7EXAMPLE,wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\r\n",
@@ -81,7 +82,7 @@ impl House {
                 .arg(at("token.sock"))
                 .arg("--state")
                 .arg(at("token.state"))
-                .args(["--pin", "123456", "--touch", "auto", "--ready-fd"]),
+                .args(["--pin", PIN, "--touch", "auto", "--ready-fd"]),
         );
         let daemon = Program::start(
             daemon(&at("data"))
@@ -97,26 +98,52 @@ impl House {
             endpoint,
             _others: [message_bus, token, nothing, nothing_on_bus],
         };
-        house.open_a_session();
+        let pin = house.file("pin");
+        house.run("daemon", &["--pin-file", &pin, "init", "--label", "bench"]);
+        for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
+            house.run("daemon", &["account", "add", name, "--account-id", ACCOUNT]);
+        }
+        house.open_a_session("daemon");
         house
     }
 
-    fn open_a_session(&self) {
-        let pin = self.directory.join("pin");
-        let pin = pin.to_str().unwrap();
-        let key = self.directory.join("rootkey.csv");
-        let uri = self.directory.join("uri");
-        self.run(&["--pin-file", pin, "init", "--label", "bench"]);
-        for name in ["prod", "a", "b", "c", "d", "e", "f", "g", "h", "i"] {
-            self.run(&["account", "add", name, "--account-id", ACCOUNT]);
-        }
-        self.run(&["--pin-file", pin, "key", "import", "prod", key.to_str().unwrap()]);
-        self.run(&["--pin-file", pin, "totp", "add", "prod", "--uri-file", uri.to_str().unwrap()]);
-        self.run(&["profile", "add", PROFILE, "--account", "prod", "--duration", "3600"]);
-        self.run(&["--pin-file", pin, "credentials", PROFILE]);
+    /// A second daemon, at the address of `crowd`, with the vault in `crowd-data`.
+    pub(crate) fn crowd(&self) -> Program {
+        let data = self.directory.join("crowd-data");
+        let daemon = Program::start(daemon(&data).args(["--config", &self.file("rootseald.toml")]).args([
+            "--listen",
+            &self.address("crowd"),
+            "--ready-fd",
+        ]));
+        self.run("crowd", &["--pin-file", &self.file("pin"), "unlock"]);
+        self.open_a_session("crowd");
+        daemon
     }
 
-    /// The address of `daemon` or `floor`.
+    fn open_a_session(&self, at: &str) {
+        let pin = self.file("pin");
+        self.run(at, &["account", "add", "prod", "--account-id", ACCOUNT]);
+        self.run(at, &["--pin-file", &pin, "key", "import", "prod", &self.file("rootkey.csv")]);
+        self.run(at, &["--pin-file", &pin, "totp", "add", "prod", "--uri-file", &self.file("uri")]);
+        self.run(at, &["profile", "add", PROFILE, "--account", "prod", "--duration", "3600"]);
+        self.run(at, &["--pin-file", &pin, "credentials", PROFILE]);
+    }
+
+    /// Accounts with a seed each: of one seed there is a code every 30 seconds.
+    pub(crate) fn add_seeds(&self, at: &str, accounts: &[String]) {
+        for account in accounts {
+            self.run(at, &["account", "add", account, "--account-id", ACCOUNT]);
+            let uri = self.file("uri");
+            self.run(at, &["--pin-file", &self.file("pin"), "totp", "add", account, "--uri-file", &uri]);
+        }
+    }
+
+    /// The path of a file of the house.
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.directory.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// The address of `daemon`, `crowd` or `floor`.
     pub(crate) fn address(&self, of: &str) -> String {
         listen(&self.directory, of)
     }
@@ -130,8 +157,8 @@ impl House {
         command
     }
 
-    fn run(&self, args: &[&str]) {
-        let done = self.client(&self.address("daemon")).args(args).stderr(Stdio::piped()).output().unwrap();
+    fn run(&self, at: &str, args: &[&str]) {
+        let done = self.client(&self.address(at)).args(args).stderr(Stdio::piped()).output().unwrap();
         assert!(done.status.success(), "rootseal {args:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 

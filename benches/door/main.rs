@@ -17,15 +17,16 @@
     reason = "a benchmark prints, and ends where it cannot go on"
 )]
 
+#[path = "../crowd.rs"]
+mod crowd;
 mod figures;
 mod house;
+mod token;
 
-use figures::{Times, at_least, at_most, in_turns, number};
+use figures::{Times, at_least, at_most, beside, in_turns, number};
 use house::{House, PROFILE, Program, daemon, floor, message_bus};
 use rootseal::dbus::proxy::{CredentialsOptions, Manager1Proxy};
-use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -35,6 +36,10 @@ use zbus::connection::Builder;
 use zbus::proxy::CacheProperties;
 
 const ROUNDS: usize = 200;
+/// One-time codes: each of a seed of its own.
+const CODES: usize = 30;
+/// Items of the larger vault.
+const ITEMS: usize = 100_000;
 
 fn main() {
     pin_to_one_core();
@@ -47,6 +52,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(calls(&house));
     start(&house);
+    runtime.block_on(crowded(&house));
 }
 
 fn pin_to_one_core() {
@@ -93,12 +99,34 @@ async fn connect(address: &str, bus: bool) -> Connection {
     builder.build().await.unwrap()
 }
 
+async fn manager(connection: &Connection) -> Manager1Proxy<'static> {
+    let builder = Manager1Proxy::builder(connection).cache_properties(CacheProperties::No);
+    builder.build().await.unwrap()
+}
+
+fn options(house: &House) -> CredentialsOptions {
+    CredentialsOptions { endpoint: Some(house.endpoint()), no_prompt: Some(true), ..Default::default() }
+}
+
 async fn credentials(manager: Manager1Proxy<'static>, options: CredentialsOptions) {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     manager.get_credentials(PROFILE, options, write.as_fd().into()).await.unwrap();
     drop(write);
-    let mut session = Vec::with_capacity(4096);
-    assert!(File::from(read).read_to_end(&mut session).unwrap() > 800);
+    take(&read);
+}
+
+/// A call that does nothing but to write as much into a pipe.
+async fn filled(connection: Connection, name: Option<&'static str>) {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let out = zbus::Fd::from(&write);
+    connection.call_method(name, "/floor", Some("org.rootseal.Floor"), "Fill", &out).await.unwrap();
+    drop(write);
+    take(&read);
+}
+
+/// Reads what is there when the reply comes (`docs/dbus-api.md`).
+fn take(read: &OwnedFd) {
+    assert!(rustix::io::read(read, &mut [0; 4096]).unwrap() > 800);
 }
 
 async fn empty(connection: Connection, name: Option<&'static str>) {
@@ -115,29 +143,30 @@ async fn calls(house: &House) {
     ] {
         let ours = connect(ours, name.is_some()).await;
         let nothing = connect(nothing, name.is_some()).await;
-        let manager = Manager1Proxy::builder(&ours).cache_properties(CacheProperties::No);
-        let manager = manager.build().await.unwrap();
-        let options = || CredentialsOptions {
-            endpoint: Some(house.endpoint()),
-            no_prompt: Some(true),
-            ..Default::default()
-        };
+        let manager = manager(&ours).await;
+        let options = || options(house);
         let mut times = (Times::default(), Times::default());
+        let mut pipes = Times::default();
         for round in 0..ROUNDS * 12 {
             let start = Instant::now();
             credentials(manager.clone(), options()).await;
             let middle = Instant::now();
             empty(nothing.clone(), name).await;
+            let end = Instant::now();
+            filled(nothing.clone(), name).await;
             if round >= ROUNDS {
                 times.0.push(middle - start);
-                times.1.push(middle.elapsed());
+                times.1.push(end - middle);
+                pipes.push(end.elapsed());
             }
         }
+        beside(&format!("GetCredentials p50 / a pipe filled, {kind}"), times.0.median(), pipes.median());
         for (part, quantile, limit) in [("p50", 0.5, 1.3), ("p99", 0.99, 2.0)] {
             let (ours, floor) = (times.0.quantile(quantile), times.1.quantile(quantile));
             at_most(&format!("GetCredentials {part}, {kind}"), ours, floor, limit);
         }
         let mut times = (Times::default(), Times::default());
+        let mut pipes = Times::default();
         for _ in 0..ROUNDS {
             let start = Instant::now();
             let all: JoinSet<()> = (0..32).map(|_| credentials(manager.clone(), options())).collect();
@@ -145,12 +174,64 @@ async fn calls(house: &House) {
             let middle = Instant::now();
             let all: JoinSet<()> = (0..32).map(|_| empty(nothing.clone(), name)).collect();
             all.join_all().await;
+            let end = Instant::now();
+            let all: JoinSet<()> = (0..32).map(|_| filled(nothing.clone(), name)).collect();
+            all.join_all().await;
             times.0.push(middle - start);
-            times.1.push(middle.elapsed());
+            times.1.push(end - middle);
+            pipes.push(end.elapsed());
         }
+        beside(&format!("32 GetCredentials / 32 pipes filled, {kind}"), times.0.median(), pipes.median());
         let what = format!("GetCredentials, 32 in flight, {kind}");
         at_least(&what, times.0.median(), times.1.median(), 0.7);
     }
+}
+
+/// The same with many items in the vault, and what a code costs beside the token's own time.
+async fn crowded(house: &House) {
+    let socket = house.directory.join("token.sock");
+    let binding = token::make_vault(&socket, &house.directory.join("crowd-data"), ITEMS).await;
+    let _crowd = house.crowd();
+    let (few, many) = (house.address("daemon"), house.address("crowd"));
+    let connections = (connect(&few, false).await, connect(&many, false).await);
+    let managers = (manager(&connections.0).await, manager(&connections.1).await);
+    let mut times = (Times::default(), Times::default());
+    for round in 0..ROUNDS * 12 {
+        let start = Instant::now();
+        credentials(managers.0.clone(), options(house)).await;
+        let middle = Instant::now();
+        credentials(managers.1.clone(), options(house)).await;
+        if round >= ROUNDS {
+            times.0.push(middle - start);
+            times.1.push(middle.elapsed());
+        }
+    }
+    let what = format!("GetCredentials p50, {ITEMS} items / few");
+    at_most(&what, times.1.median(), times.0.median(), 1.1);
+
+    let accounts: Vec<_> = (0..CODES).map(|number| format!("seed {number}")).collect();
+    house.add_seeds("daemon", &accounts);
+    house.add_seeds("crowd", &accounts);
+    let (mut of_few, mut of_many, mut floors) = (Times::default(), Times::default(), Times::default());
+    let pin = house.file("pin");
+    for account in &accounts {
+        for (address, times) in [(&few, &mut of_few), (&many, &mut of_many)] {
+            let mut code = house.client(address);
+            code.args(["--pin-file", &pin, "totp", "code", account]).stdout(Stdio::null());
+            let start = Instant::now();
+            finish(&mut code);
+            times.push(start.elapsed());
+        }
+        let mut empty = floor("floor_client");
+        empty.arg(house.address("floor")).stdin(Stdio::null()).stdout(Stdio::null());
+        let start = Instant::now();
+        finish(&mut empty);
+        token::open_guard(&socket, &binding).await;
+        floors.push(start.elapsed());
+    }
+    let (of_few, of_many) = (of_few.median(), of_many.median());
+    at_most("rootseal totp code / floor and token alone", of_few, floors.median(), 1.3);
+    at_most(&format!("rootseal totp code, {ITEMS} items / few"), of_many, of_few, 1.1);
 }
 
 /// From the start of the daemon's process to READY, with the vault of ten accounts, on a bus of its own.

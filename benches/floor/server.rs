@@ -1,10 +1,11 @@
-//! The floor of `rootseald`: an otherwise empty zbus program, built like ours, whose one method does nothing.
+//! The floor of `rootseald`: an otherwise empty zbus program, built like ours. One method does nothing; another writes
+//! as much as a session into a descriptor.
 //! `floor_server bus|listen ADDRESS READY_FD`
 
 use std::alloc::System;
 use tokio::net::UnixListener;
 use zbus::connection::Builder;
-use zbus::{Guid, interface};
+use zbus::{Fd, Guid, fdo, interface};
 use zeroizing_alloc::ZeroAlloc;
 
 #[global_allocator]
@@ -18,6 +19,12 @@ struct Floor;
 impl Floor {
     #[expect(clippy::unused_self, reason = "zbus asks for it")]
     fn empty(&self) {}
+
+    #[expect(clippy::unused_self, reason = "zbus asks for it")]
+    fn fill(&self, out: Fd<'_>) -> fdo::Result<()> {
+        let written = rustix::io::write(&out, &[b'x'; 832]);
+        written.map(drop).map_err(|errno| fdo::Error::Failed(errno.to_string()))
+    }
 }
 
 fn main() -> Outcome {

@@ -4,10 +4,11 @@ use crate::cli::address::Address;
 use crate::cli::error::Error;
 use crate::dbus::names::BUS_NAME;
 use crate::dbus::proxy::{Account1Proxy, Manager1Proxy, Operation1Proxy, Vault1Proxy};
+use rustix::io::Errno;
 use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use zbus::address::Transport;
 use zbus::address::transport::UnixSocket;
 use zbus::connection::{Builder, Connection};
@@ -83,21 +84,16 @@ async fn connection(address: &Address) -> Result<Connection, Error> {
     let builder = match address {
         // The system bus has a policy that says who may be rootseald.
         Address::System => Builder::system(),
-        Address::Session => Builder::unix_stream(own_socket(address, zbus::Address::session()).await?),
-        Address::Bus(bus) => Builder::unix_stream(own_socket(address, bus.as_str().try_into()).await?),
-        Address::Peer(peer) => {
-            Builder::unix_stream(own_socket(address, peer.as_str().try_into()).await?).p2p()
-        }
+        Address::Session => Builder::unix_stream(own_socket(address, zbus::Address::session())?),
+        Address::Bus(bus) => Builder::unix_stream(own_socket(address, bus.as_str().try_into())?),
+        Address::Peer(peer) => Builder::unix_stream(own_socket(address, peer.as_str().try_into())?).p2p(),
     };
     builder.build().await.map_err(|error| unreachable(address, &reason(&error)))
 }
 
 /// A socket whose server is this very user: PINs and sessions go over it. Asked of the socket itself and before a
 /// word is exchanged (zbus would ask as well, but starts a thread to look the user's groups up).
-async fn own_socket(
-    address: &Address,
-    parsed: Result<zbus::Address, zbus::Error>,
-) -> Result<std::os::unix::net::UnixStream, Error> {
+fn own_socket(address: &Address, parsed: Result<zbus::Address, zbus::Error>) -> Result<UnixStream, Error> {
     let parsed = parsed.map_err(|error| unreachable(address, &reason(&error)))?;
     let Some(path) = socket_path(parsed.transport()) else {
         return Err(Error::Usage(format!(
@@ -105,11 +101,28 @@ async fn own_socket(
         )));
     };
     let failed = |error: std::io::Error| unreachable(address, &socket_reason(&error));
-    let stream = UnixStream::connect(path).await.and_then(UnixStream::into_std).map_err(failed)?;
+    let stream = connect(path.as_encoded_bytes()).map_err(|errno| failed(errno.into()))?;
     let theirs =
         rustix::net::sockopt::socket_peercred(&stream).map_err(|errno| failed(errno.into()))?.uid.as_raw();
     let ours = rustix::process::geteuid().as_raw();
     if theirs == ours { Ok(stream) } else { Err(Error::Stranger { place: address.place(), theirs, ours }) }
+}
+
+/// Connects; of all that the program does, this alone waits outside the event loop, which has nothing else to do yet
+/// and would take several system calls for it.
+fn connect(path: &[u8]) -> Result<UnixStream, Errno> {
+    use rustix::net::sockopt::{Timeout, set_socket_timeout};
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let address = match path.strip_prefix(b"\0") {
+        Some(name) => SocketAddrUnix::new_abstract_name(name)?,
+        None => SocketAddrUnix::new(path)?,
+    };
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // For room in the daemon's queue.
+    set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+    rustix::net::connect(&socket, &address)?;
+    Ok(socket.into())
 }
 
 /// A file's path, or an abstract name after a zero byte.
@@ -140,6 +153,7 @@ fn socket_reason(error: &std::io::Error) -> String {
         (ErrorKind::NotFound, "there is no such socket"),
         (ErrorKind::ConnectionRefused, "nobody listens there"),
         (ErrorKind::PermissionDenied, "permission denied"),
+        (ErrorKind::WouldBlock, "it does not answer"),
     ];
     let known = known.into_iter().find(|(kind, _)| *kind == error.kind());
     known.map_or_else(|| error.to_string(), |(_, why)| why.to_owned())
@@ -151,10 +165,8 @@ mod tests {
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::{SocketAddr, UnixListener};
 
-    fn socket(address: &str) -> Result<std::os::unix::net::UnixStream, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-        let meant = Address::Peer(address.to_owned());
-        runtime.block_on(own_socket(&meant, address.try_into()))
+    fn socket(address: &str) -> Result<UnixStream, Error> {
+        own_socket(&Address::Peer(address.to_owned()), address.try_into())
     }
 
     #[test]

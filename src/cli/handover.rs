@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// How long the daemon may take to close what it writes to.
 const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+/// What a result usually takes: a vector that grows is copied, and one that is too large is wiped in vain.
+const ROOM: usize = 4 * 1024;
 
 /// A descriptor to read `bytes` from, written and closed on our side.
 pub(super) fn inlet(bytes: &[u8]) -> Result<OwnedFd, Error> {
@@ -48,7 +50,8 @@ pub(super) struct Outlet {
 
 impl Outlet {
     pub(super) fn new() -> Result<Self, Error> {
-        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(Error::system("a pipe"))?;
+        let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
+        let (read, write) = rustix::pipe::pipe_with(flags).map_err(Error::system("a pipe"))?;
         Ok(Self { read, write })
     }
 
@@ -57,10 +60,16 @@ impl Outlet {
         self.write.as_fd()
     }
 
-    /// What the daemon wrote, `limit` bytes at most.
+    /// What the daemon wrote before it replied, `limit` bytes at most. Nothing comes afterwards, so the end is not
+    /// waited for: the daemon closes its own only after the reply.
     pub(super) fn read(self, limit: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
         drop(self.write);
-        read_all(&self.read, limit)
+        let mut bytes = Zeroizing::new(Vec::with_capacity(ROOM));
+        while take(self.read.as_fd(), &mut bytes, limit)?.is_some_and(|count| count > 0) {}
+        if bytes.is_empty() {
+            return Err(Error::Protocol("a result did not come".to_owned()));
+        }
+        Ok(bytes)
     }
 }
 
@@ -69,8 +78,7 @@ pub(super) fn read_all(source: impl AsFd, limit: usize) -> Result<Zeroizing<Vec<
     let source = source.as_fd();
     // A memory file comes with its offset where the writer left it; a pipe has none.
     let _pipe = rustix::fs::seek(source, rustix::fs::SeekFrom::Start(0));
-    let mut bytes = Zeroizing::new(Vec::with_capacity(16 * 1024));
-    let mut piece = Zeroizing::new([0_u8; 4096]);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(ROOM));
     loop {
         let mut waiting = [PollFd::from_borrowed_fd(source, PollFlags::IN)];
         match poll(&mut waiting, Some(&PATIENCE)) {
@@ -79,19 +87,25 @@ pub(super) fn read_all(source: impl AsFd, limit: usize) -> Result<Zeroizing<Vec<
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(Error::system("to wait for a result")(errno)),
         }
-        let count = match rustix::io::read(source, piece.as_mut_slice()) {
-            Ok(count) => count,
-            Err(Errno::INTR | Errno::AGAIN) => continue,
-            Err(errno) => return Err(Error::system("to read a result")(errno)),
-        };
-        if count == 0 {
+        if take(source, &mut bytes, limit)? == Some(0) {
             return Ok(bytes);
         }
-        if bytes.len().saturating_add(count) > limit {
-            return Err(Error::Protocol("a result is too long".to_owned()));
-        }
-        bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
     }
+}
+
+/// Reads once; `None`: nothing is there yet.
+fn take(source: BorrowedFd<'_>, bytes: &mut Vec<u8>, limit: usize) -> Result<Option<usize>, Error> {
+    let mut piece = Zeroizing::new([0_u8; 4096]);
+    let count = match rustix::io::retry_on_intr(|| rustix::io::read(source, piece.as_mut_slice())) {
+        Ok(count) => count,
+        Err(Errno::AGAIN) => return Ok(None),
+        Err(errno) => return Err(Error::system("to read a result")(errno)),
+    };
+    if bytes.len().saturating_add(count) > limit {
+        return Err(Error::Protocol("a result is too long".to_owned()));
+    }
+    bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+    Ok(Some(count))
 }
 
 #[cfg(test)]
@@ -111,6 +125,16 @@ mod tests {
     fn a_result_over_the_limit_is_refused() {
         assert!(read_all(inlet(&[7; 100]).unwrap(), 99).is_err());
         assert!(read_all(inlet(&[7; 100]).unwrap(), 100).is_ok());
+    }
+
+    #[test]
+    fn a_result_is_there_although_the_daemon_has_not_closed_its_end_yet() {
+        let outlet = Outlet::new().unwrap();
+        let writer = outlet.write_end().try_clone_to_owned().unwrap();
+        rustix::io::write(&writer, &[7; 5000]).unwrap();
+        assert_eq!(outlet.read(5000).unwrap().as_slice(), [7; 5000]);
+        drop(writer);
+        assert!(Outlet::new().unwrap().read(16).is_err());
     }
 
     #[test]

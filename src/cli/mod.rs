@@ -32,7 +32,10 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // A few sockets: the room that is made for their events is touched, page by page.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_io_events_per_tick(16).build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(source) => {
             output::complain(&format!("the system refused an event loop: {source}"));
@@ -40,8 +43,9 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(commands::run(cli));
-    // A request that is still on its way must not hold up the end of a cancelled command.
-    runtime.shutdown_background();
+    // The process ends: nothing of the event loop need be put away, and a request that is still on its way must not
+    // hold up the end of a cancelled command.
+    std::mem::forget(runtime);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
 use zbus::{Connection, fdo, interface};
-use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant};
+use zbus::{Fd, OwnedFd, OwnedObjectPath, OwnedVariant};
 
 pub(super) struct Account {
     door: Arc<Door>,
@@ -92,7 +92,7 @@ impl Account {
     async fn get_totp(
         &self,
         options: HashMap<String, OwnedVariant>,
-        out: OwnedFd,
+        out: Fd<'_>,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u64, Error> {
@@ -106,7 +106,7 @@ impl Account {
         let who = Who::new(&caller, &prompter, token.as_deref());
         let request = CodeRequest { account: self.id, mfa_serial };
         let (code, valid_until) = while_there(&caller, self.door.service.totp_code(request, who)).await?;
-        out.code(&code).await?;
+        out.code(&code)?;
         Ok(valid_until)
     }
 

@@ -4,7 +4,7 @@ use super::agents::{AgentPrompter, Agents, Peer};
 use super::error::Error;
 use crate::service::Service;
 use crate::service::caller::Caller;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -42,6 +42,8 @@ pub(super) struct Door {
     pub(super) service: Arc<Service>,
     pub(super) agents: Arc<Agents>,
     callers: Callers,
+    /// The ids of the tokens that have objects.
+    shown_tokens: Mutex<BTreeSet<String>>,
 }
 
 impl Door {
@@ -54,7 +56,24 @@ impl Door {
     }
 
     fn new(house: &House, callers: Callers) -> Arc<Self> {
-        Arc::new(Self { service: Arc::clone(&house.service), agents: Arc::clone(&house.agents), callers })
+        let (service, agents) = (Arc::clone(&house.service), Arc::clone(&house.agents));
+        Arc::new(Self { service, agents, callers, shown_tokens: Mutex::default() })
+    }
+
+    /// Notes that a token has an object.
+    pub(super) fn show_token(&self, id: &str) {
+        if let Ok(mut shown) = self.shown_tokens.lock() {
+            shown.insert(id.to_owned());
+        }
+    }
+
+    /// Those that have an object and are none of `now`, which are noted as having one.
+    pub(super) fn tokens_gone<'a>(&self, now: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+        let now: BTreeSet<_> = now.cloned().collect();
+        let Ok(mut shown) = self.shown_tokens.lock() else { return BTreeSet::new() };
+        let gone = shown.difference(&now).cloned().collect();
+        *shown = now;
+        gone
     }
 
     /// Whoever sent this call. On every connection its uid must be the daemon's own.

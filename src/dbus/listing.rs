@@ -90,6 +90,7 @@ fn token_properties(token: TokenInfo) -> Result<Dict, Error> {
         entry("Virtual", token.is_virtual)?,
         entry("Enrolled", token.keyslot.is_some())?,
         entry("NeedsPin", token.needs_pin)?,
+        entry("Touch", token.touch)?,
     ]))
 }
 

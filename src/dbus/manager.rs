@@ -17,7 +17,7 @@ use std::sync::Arc;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, interface};
-use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, Variant};
+use zbus::{Fd, OwnedObjectPath, OwnedVariant, Variant};
 
 pub(super) struct Manager(pub(super) Arc<Door>);
 
@@ -167,11 +167,28 @@ impl Manager {
         tokens.into_iter().map(token_dict).collect()
     }
 
+    async fn token_problems(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<Dict>, Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let problems = while_there(&caller, self.0.service.token_problems()).await?.into_iter();
+        let dicts = problems.map(|problem| {
+            Ok(Dict::from([
+                entry("code", problem.code)?,
+                entry("place", problem.place)?,
+                entry("text", problem.text)?,
+            ]))
+        });
+        dicts.collect()
+    }
+
     async fn get_credentials(
         &self,
         profile: String,
         options: Given,
-        out: OwnedFd,
+        out: Fd<'_>,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
@@ -270,5 +287,6 @@ fn token_dict(token: TokenInfo) -> Result<Dict, Error> {
         entry("virtual", token.is_virtual)?,
         entry("enrolled", token.keyslot.is_some())?,
         entry("needs_pin", token.needs_pin)?,
+        entry("touch", token.touch)?,
     ]))
 }

@@ -22,14 +22,22 @@ struct Shown {
 
 /// Follows every change for as long as the connection lives.
 pub(super) async fn follow(door: Arc<Door>, connection: Connection) {
-    let mut changes = door.service.changes();
+    let (mut changes, mut arrivals) = (door.service.changes(), door.service.arrivals());
     let mut shown = Shown::default();
+    let mut synced = shown.sync(&door, &connection).await;
     loop {
-        if let Err(error) = shown.sync(&door, &connection).await {
+        if let Err(error) = synced {
             tracing::warn!(?error, "the objects on the bus are not up to date");
         }
         tokio::select! {
-            more = changes.changed() => if more.is_err() { return },
+            more = changes.changed() => {
+                if more.is_err() { return }
+                synced = shown.sync(&door, &connection).await;
+            }
+            more = arrivals.changed() => {
+                if more.is_err() { return }
+                synced = shown.sync_tokens(&door, &connection).await;
+            }
             () = connection.closed() => return,
         }
     }
@@ -75,22 +83,29 @@ impl Shown {
     }
 
     async fn sync_tokens(&mut self, door: &Arc<Door>, connection: &Connection) -> Result<(), Error> {
+        let enrolled = door.service.enrolled_slots();
         let tokens = door.service.tokens().await?;
         let now: BTreeMap<_, _> = tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
-        for (id, token) in &self.tokens {
-            if now.get(id) != Some(token) {
-                let path = token_path(id)?;
-                connection.object_server().remove::<Token, _>(&path).await?;
-                listing::removed(connection, path, TOKEN_INTERFACE).await?;
-            }
+        // Also those that somebody listed before they were seen here.
+        for id in door.tokens_gone(now.keys()) {
+            let path = token_path(&id)?;
+            connection.object_server().remove::<Token, _>(&path).await?;
+            listing::removed(connection, path, TOKEN_INTERFACE).await?;
         }
         for (id, token) in &now {
-            if self.tokens.get(id) != Some(token) {
-                token::publish(door, connection, token.clone()).await?;
+            if self.tokens.get(id) == Some(token) {
+                continue;
+            }
+            token::publish(door, connection, token.clone()).await?;
+            if !self.tokens.contains_key(id) {
                 listing::token_added(connection, token.clone()).await?;
             }
         }
         self.tokens = now;
+        if door.service.enrolled_slots() != enrolled {
+            let vault = connection.object_server().interface::<_, Vault>(VAULT_PATH).await?;
+            vault.get().await.keyslots_changed(vault.signal_emitter()).await?;
+        }
         Ok(())
     }
 }

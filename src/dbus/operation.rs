@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use zbus::message::Header;
 use zbus::{Connection, interface};
-use zbus::{OwnedFd, OwnedObjectPath};
+use zbus::{Fd, OwnedFd, OwnedObjectPath};
 
 /// How long a client may take to its first step: others that ask for the same wait for it.
 const BEGIN: Duration = Duration::from_secs(10);
@@ -104,7 +104,7 @@ impl Operation {
         &self,
         status: u16,
         response: OwnedFd,
-        out: OwnedFd,
+        out: Fd<'_>,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {

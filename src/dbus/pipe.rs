@@ -3,7 +3,7 @@
 use super::error::Error;
 use crate::secret::{OtpCode, SessionCredentials};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, MemfdFlags, fstat, memfd_create};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -63,46 +63,53 @@ fn read_all(from: &OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
 }
 
 /// Where a secret may go: looked at before anything is spent on it.
-pub(super) struct Out {
-    to: OwnedFd,
+pub(super) struct Out<'m> {
+    to: zbus::Fd<'m>,
     kind: FileType,
 }
 
-impl Out {
-    pub(super) fn new(to: impl Into<OwnedFd>) -> Result<Self, Error> {
-        let to = to.into();
+impl<'m> Out<'m> {
+    pub(super) fn new(to: zbus::Fd<'m>) -> Result<Self, Error> {
         Ok(Self { kind: kind(&to)?, to })
     }
 
     /// Writes a session's JSON.
     pub(super) async fn session(self, secret: &SessionCredentials) -> Result<(), Error> {
-        // The future cannot borrow from within `with`; the copy is wiped.
-        self.write(secret.with(|bytes| Zeroizing::new(bytes.to_vec()))).await
+        match secret.with(|bytes| self.at_once(bytes)) {
+            Some(written) => written,
+            // The future cannot borrow from within `with`; the copy is wiped.
+            None => self.write(secret.with(|bytes| Zeroizing::new(bytes.to_vec()))).await,
+        }
     }
 
     /// Writes a one-time code.
-    pub(super) async fn code(self, code: &OtpCode) -> Result<(), Error> {
-        self.write(code.with(|bytes| Zeroizing::new(bytes.to_vec()))).await
+    pub(super) fn code(&self, code: &OtpCode) -> Result<(), Error> {
+        code.with(|bytes| write_all(&self.to, bytes, Duration::ZERO))
     }
 
-    /// What fits into a pipe goes at once; more than that, on a thread of its own.
-    async fn write(self, bytes: Zeroizing<Vec<u8>>) -> Result<(), Error> {
-        if self.kind == FileType::Fifo && bytes.len() > rustix::pipe::PIPE_BUF {
-            let written = tokio::task::spawn_blocking(move || write_all(&self.to, &bytes, LIMIT)).await;
-            return written.map_err(|_panicked| Error::failed("writing was interrupted"))?;
-        }
+    /// Writes what fits into a pipe; `None`: this does not.
+    fn at_once(&self, bytes: &[u8]) -> Option<Result<(), Error>> {
         // A pipe that is ready takes PIPE_BUF bytes without blocking (pipe(7)).
-        write_all(&self.to, &bytes, Duration::ZERO)
+        let fits = self.kind != FileType::Fifo || bytes.len() <= rustix::pipe::PIPE_BUF;
+        fits.then(|| write_all(&self.to, bytes, Duration::ZERO))
+    }
+
+    /// Writes on a thread of its own.
+    async fn write(self, bytes: Zeroizing<Vec<u8>>) -> Result<(), Error> {
+        let to = self.to.as_fd().try_clone_to_owned();
+        let to = to.map_err(|_none_left| Error::failed("no descriptor is left"))?;
+        let written = tokio::task::spawn_blocking(move || write_all(&to, &bytes, LIMIT)).await;
+        written.map_err(|_panicked| Error::failed("writing was interrupted"))?
     }
 }
 
-fn write_all(to: &OwnedFd, mut bytes: &[u8], limit: Duration) -> Result<(), Error> {
+fn write_all(to: impl AsFd, mut bytes: &[u8], limit: Duration) -> Result<(), Error> {
     let now = Instant::now();
     let deadline = now.checked_add(limit).unwrap_or(now);
     while !bytes.is_empty() {
-        wait(to, PollFlags::OUT, deadline)?;
+        wait(&to, PollFlags::OUT, deadline)?;
         let part = bytes.get(..rustix::pipe::PIPE_BUF).unwrap_or(bytes);
-        match rustix::io::write(to, part) {
+        match rustix::io::write(&to, part) {
             Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
             Err(_) => return Err(Error::invalid("the descriptor cannot be written")),
@@ -112,8 +119,8 @@ fn write_all(to: &OwnedFd, mut bytes: &[u8], limit: Duration) -> Result<(), Erro
 }
 
 /// Only pipes and memory files: of anything else a read or a write could block for ever, or end on a disk.
-fn kind(fd: &OwnedFd) -> Result<FileType, Error> {
-    match fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+fn kind(fd: impl AsFd) -> Result<FileType, Error> {
+    match fstat(&fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
         Ok(FileType::Fifo) => Ok(FileType::Fifo),
         // Files in memory alone know of seals (fcntl(2), F_GET_SEALS).
         Ok(FileType::RegularFile) if rustix::fs::fcntl_get_seals(fd).is_ok() => Ok(FileType::RegularFile),
@@ -121,7 +128,7 @@ fn kind(fd: &OwnedFd) -> Result<FileType, Error> {
     }
 }
 
-fn wait(fd: &OwnedFd, flags: PollFlags, deadline: Instant) -> Result<(), Error> {
+fn wait(fd: impl AsFd, flags: PollFlags, deadline: Instant) -> Result<(), Error> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });

@@ -8,7 +8,7 @@ pub use shapes::{
     AccountProperties, AccountRow, AddAccountOptions, AddKeyslotOptions, AddProfileOptions, AddTotpOptions,
     AddTotpReply, CheckReply, CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply,
     GetTotpOptions, KeyslotRow, ManagerProperties, PinRequest, ProfileRow, PromptSignal, TokenOptions,
-    TokenRow, TouchRequest, VaultProperties,
+    TokenProblemRow, TokenRow, TouchRequest, VaultProperties,
 };
 
 use zbus::{Fd, OwnedFd, OwnedObjectPath};
@@ -38,6 +38,8 @@ pub trait Manager1 {
     fn profiles(&self) -> zbus::Result<Vec<ProfileRow>>;
     /// All tokens.
     fn tokens(&self) -> zbus::Result<Vec<TokenRow>>;
+    /// Why there is no token, or not the one that is expected.
+    fn token_problems(&self) -> zbus::Result<Vec<TokenProblemRow>>;
     /// A session from the cache, or the operation that brings one.
     fn get_credentials(
         &self,

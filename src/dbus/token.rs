@@ -13,14 +13,36 @@ pub(super) struct Token {
     info: TokenInfo,
 }
 
-/// Makes the token's object on this connection, if it is not there yet.
+/// Makes the token's object on this connection, or brings the one that is there up to date and tells its clients.
 pub(super) async fn publish(
     door: &Arc<Door>,
     connection: &Connection,
     info: TokenInfo,
 ) -> Result<OwnedObjectPath, Error> {
     let path = token_path(&info.id)?;
-    connection.object_server().at(&path, Token { door: Arc::clone(door), info }).await?;
+    door.show_token(&info.id);
+    let server = connection.object_server();
+    let new = Token { door: Arc::clone(door), info };
+    let Some(Token { info, .. }) = server.at(&path, new).await? else { return Ok(path) };
+    let token = server.interface::<_, Token>(&path).await?;
+    let before = std::mem::replace(&mut token.get_mut().await.info, info.clone());
+    let emitter = token.signal_emitter();
+    let token = token.get().await;
+    if before.label != info.label {
+        token.label_changed(emitter).await?;
+    }
+    if before.serial != info.serial {
+        token.serial_changed(emitter).await?;
+    }
+    if before.keyslot.is_some() != info.keyslot.is_some() {
+        token.enrolled_changed(emitter).await?;
+    }
+    if before.needs_pin != info.needs_pin {
+        token.needs_pin_changed(emitter).await?;
+    }
+    if before.touch != info.touch {
+        token.touch_changed(emitter).await?;
+    }
     Ok(path)
 }
 
@@ -85,5 +107,13 @@ impl Token {
         #[zbus(connection)] connection: &Connection,
     ) -> fdo::Result<bool> {
         Ok(self.info(header, connection).await?.needs_pin)
+    }
+    #[zbus(property)]
+    async fn touch(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<&'static str> {
+        Ok(self.info(header, connection).await?.touch)
     }
 }

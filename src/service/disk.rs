@@ -6,15 +6,13 @@ use crate::audit::{AuditError, Entry, Log};
 use crate::store::{Keep, Store, StoreError};
 use std::path::PathBuf;
 use std::sync::mpsc;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 /// Records that are written in one go at most.
 const BATCH: usize = 64;
 
-enum Job {
-    Any(Box<dyn FnOnce(&mut Desk) + Send>),
-    Record(Waiting),
-}
+type Job = Box<dyn FnOnce(&mut Desk) + Send>;
 
 /// A record, and who waits for it to be on the disk.
 struct Waiting {
@@ -38,55 +36,68 @@ impl Desk {
         };
         Ok(self.audit.insert(log))
     }
+}
 
-    fn work(&mut self, jobs: &mpsc::Receiver<Job>) {
-        let mut next = jobs.recv().ok();
-        while let Some(job) = next.take() {
-            match job {
-                Job::Any(job) => job(self),
-                Job::Record(first) => {
-                    let mut batch = vec![first];
-                    while batch.len() < BATCH {
-                        match jobs.try_recv() {
-                            Ok(Job::Record(waiting)) => batch.push(waiting),
-                            Ok(other) => {
-                                next = Some(other);
-                                break;
-                            }
-                            Err(_none_waits) => break,
-                        }
-                    }
-                    self.record(batch);
-                }
-            }
-            next = next.or_else(|| jobs.recv().ok());
-        }
-    }
-
-    /// All that wait share one sync, and its fate.
-    fn record(&mut self, batch: Vec<Waiting>) {
-        let result = self.log().and_then(|log| log.append(batch.iter().map(|waiting| &waiting.entry)));
-        for waiting in batch {
-            let _asker_gone = waiting.answer.send(result.clone());
+/// Hands the records that wait to the writer, all of them in one job: they share one sync and its fate. To wake the
+/// writer's thread, and to be woken by it, costs more than a record does.
+async fn collect(mut records: UnboundedReceiver<Waiting>, writer: Writer) {
+    let mut batch = Vec::new();
+    while records.recv_many(&mut batch, BATCH).await > 0 {
+        let (entries, answers): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|waiting| (waiting.entry, waiting.answer)).unzip();
+        let written = writer.run(move |desk| desk.log().and_then(|log| log.append(&entries))).await;
+        // Without a result the answers are dropped, which is one, too.
+        let Ok(result) = written else { continue };
+        for answer in answers {
+            let _asker_gone = answer.send(result.clone());
         }
     }
 }
 
+/// A way to the thread. It ends when the last of these is dropped.
+#[derive(Clone, Debug)]
+struct Writer(mpsc::Sender<Job>);
+
+impl Writer {
+    async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Desk) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(move |desk: &mut Desk| {
+            let _asker_gone = answer.send(job(desk));
+        });
+        self.0.send(job).map_err(|_stopped| STOPPING)?;
+        answered.await.map_err(|_stopped| STOPPING)
+    }
+}
+
+const STOPPING: Error = Error::Failed("the daemon is stopping");
+
 /// A way to the writer.
 #[derive(Clone, Debug)]
-pub(super) struct Disk(mpsc::Sender<Job>);
+pub(super) struct Disk {
+    writer: Writer,
+    records: UnboundedSender<Waiting>,
+}
 
 impl Disk {
-    /// Starts the thread.
+    /// Starts the thread; must be called within the runtime.
     pub(super) fn start(store: Box<dyn Store>, audit_path: PathBuf) -> Result<Self, Error> {
         let (jobs, received) = mpsc::channel::<Job>();
         std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                Desk { store, audit: None, audit_path }.work(&received);
+                let mut desk = Desk { store, audit: None, audit_path };
+                for job in received {
+                    job(&mut desk);
+                }
             })
             .map_err(|_no_thread| Error::Failed("the system allows no further thread"))?;
-        Ok(Self(jobs))
+        let writer = Writer(jobs);
+        let (records, waiting) = unbounded_channel();
+        tokio::spawn(collect(waiting, writer.clone()));
+        Ok(Self { writer, records })
     }
 
     /// Runs a job on the store; what goes wrong there says in which file's place.
@@ -97,19 +108,7 @@ impl Disk {
         let job = move |desk: &mut Desk| {
             job(&mut *desk.store).map_err(|error| Error::Store(desk.store.path().to_owned(), error))
         };
-        self.run(job).await?
-    }
-
-    async fn run<R: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Desk) -> R + Send + 'static,
-    ) -> Result<R, Error> {
-        let (answer, answered) = oneshot::channel();
-        let job = Box::new(move |desk: &mut Desk| {
-            let _asker_gone = answer.send(job(desk));
-        });
-        self.0.send(Job::Any(job)).map_err(|_stopped| Error::Failed("the daemon is stopping"))?;
-        answered.await.map_err(|_stopped| Error::Failed("the daemon is stopping"))
+        self.writer.run(job).await?
     }
 
     /// Writes the vault; returns when it is on the disk.
@@ -143,17 +142,14 @@ impl Disk {
         let job = Box::new(|desk: &mut Desk| {
             let _told_with_each_refusal = desk.log();
         });
-        let _stopping = self.0.send(Job::Any(job));
+        let _stopping = self.writer.0.send(job);
     }
 
     /// Writes an audit record; returns when it is on the disk.
     pub(super) async fn record(&self, entry: Entry) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
-        let stopping = Error::Failed("the daemon is stopping");
-        if self.0.send(Job::Record(Waiting { entry, answer })).is_err() {
-            return Err(stopping);
-        }
-        answered.await.map_err(|_stopped| stopping)?.map_err(Error::AuditFailed)
+        self.records.send(Waiting { entry, answer }).map_err(|_stopped| STOPPING)?;
+        answered.await.map_err(|_stopped| STOPPING)?.map_err(Error::AuditFailed)
     }
 }
 
@@ -170,7 +166,7 @@ mod tests {
         let path = folder.join("audit.log");
         let disk = Disk::start(Box::new(FileStore::open(&folder).unwrap()), path.clone()).unwrap();
         let (go_on, busy) = mpsc::channel::<()>();
-        disk.0.send(Job::Any(Box::new(move |_desk| busy.recv().unwrap()))).unwrap();
+        disk.writer.0.send(Box::new(move |_desk| busy.recv().unwrap())).unwrap();
         let mut records = tokio::task::JoinSet::new();
         for time in 1..=100 {
             let entry = Entry {

@@ -3,6 +3,7 @@
 use crate::audit::AuditError;
 use crate::store::StoreError;
 use crate::token::TokenError;
+use crate::token::trouble::{Reason, Trouble};
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -15,17 +16,17 @@ pub enum Error {
     #[error("the vault is locked: run `rootseal unlock`")]
     Locked,
     /// Nothing is plugged in that could help.
-    #[error("no security token is connected: plug one in")]
-    NoToken,
+    #[error("no security token is connected: plug one in{0}")]
+    NoToken(Hints),
     /// The one that was named is not.
     #[error("no token {0} is connected: `rootseal token list` names those that are")]
     TokenNamed(String),
     /// What is plugged in is no keyslot of this vault.
-    #[error("no connected token is a keyslot of this vault: plug in {0}")]
-    WrongToken(String),
+    #[error("no connected token is a keyslot of this vault: plug in {0}{1}")]
+    WrongToken(String, Hints),
     /// What is plugged in opens the index alone.
-    #[error("{0} has no PIN and opens none of what is guarded: plug in {1}")]
-    WeakToken(String, String),
+    #[error("{0} has no PIN and opens none of what is guarded: plug in {1}{2}")]
+    WeakToken(String, String, Hints),
     /// All that is plugged in opens this vault already.
     #[error("every connected token is a keyslot of this vault already: plug in the one to be added")]
     NoFurtherToken,
@@ -119,8 +120,8 @@ impl Error {
         match self {
             Self::NoVault => "NoVault",
             Self::Locked => "Locked",
-            Self::NoToken | Self::TokenNamed(_) | Self::NoFurtherToken => "NoToken",
-            Self::WrongToken(_) | Self::WeakToken(..) => "WrongToken",
+            Self::NoToken(_) | Self::TokenNamed(_) | Self::NoFurtherToken => "NoToken",
+            Self::WrongToken(..) | Self::WeakToken(..) => "WrongToken",
             Self::TokenChoice(_) | Self::ConsentChoice(_) => "TokenChoice",
             Self::PinInvalid(_) => "PinInvalid",
             Self::PinBlocked | Self::PowerCycle => "PinBlocked",
@@ -157,12 +158,39 @@ impl Error {
                 | Self::TimedOut
                 | Self::NoPrompt
                 | Self::NotAuthorized
-                | Self::WrongToken(_)
+                | Self::WrongToken(..)
                 | Self::WeakToken(..)
                 | Self::ClockJumped(_)
                 | Self::ClockMoved
                 | Self::AwsRefused(_)
         )
+    }
+}
+
+/// What may be why the right token is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints(Vec<Trouble>);
+
+impl Hints {
+    /// From what was found beside the tokens that answer.
+    pub(super) fn of(mut troubles: Vec<Trouble>) -> Self {
+        troubles.retain(|trouble| trouble.reason != Reason::NonePluggedIn);
+        Self(troubles)
+    }
+
+    /// Without what says of cards that none are seen.
+    pub(super) fn without_cards(mut self) -> Self {
+        self.0.retain(|trouble| !trouble.reason.is_of_pcscd());
+        self
+    }
+}
+
+impl std::fmt::Display for Hints {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (before, trouble) in std::iter::once(" (").chain(std::iter::repeat("; ")).zip(&self.0) {
+            write!(formatter, "{before}{trouble}")?;
+        }
+        formatter.write_str(if self.0.is_empty() { "" } else { ")" })
     }
 }
 
@@ -195,7 +223,7 @@ impl From<TokenError> for Error {
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is left has no way out of its own")]
     fn from(error: TokenError) -> Self {
         match error {
-            TokenError::Gone => Self::NoToken,
+            TokenError::Gone => Self::NoToken(Hints::default()),
             TokenError::TimedOut => Self::TimedOut,
             TokenError::Cancelled => Self::Cancelled,
             TokenError::Busy => Self::Busy,

@@ -80,7 +80,7 @@ impl Service {
         header: &Header,
     ) -> Result<Present, Error> {
         let mut others = Vec::new();
-        for token in self.present_tokens(wanted).await? {
+        for token in self.present_tokens(wanted).await?.present {
             match self.slot_of(&token, header).await.and_then(|id| header.keyslot(id)) {
                 None => others.push(token),
                 Some(slot) if wanted.is_some() => {

@@ -1,6 +1,6 @@
 //! From a locked vault to its keys: find the token, say why, ask for PIN and touch, derive, open the keyslot.
 
-use super::error::{Error, Tries};
+use super::error::{Error, Hints, Tries};
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, problem::vault_error};
@@ -8,7 +8,8 @@ use crate::channel::Patience;
 use crate::secret::{GuardKey, Pin, UnlockKey, forgetting};
 use crate::token::prompter::{Ask, Refusal};
 use crate::token::registry::{Patient, Present};
-use crate::token::{Derived, PinPurpose, Token, TokenError, Wanted, needs};
+use crate::token::trouble::Reason;
+use crate::token::{Derived, Kind, PinPurpose, Token, TokenError, Wanted, needs};
 use crate::vault::{Header, Keyslot, Lock, SlotId};
 use std::time::Duration;
 
@@ -35,6 +36,14 @@ pub(super) struct Key {
     token: Present,
     slot: SlotId,
     header: Header,
+}
+
+/// The tokens that answer, and why there may be none among them that is wanted.
+pub(super) struct Tokens {
+    pub(super) present: Vec<Present>,
+    hints: Hints,
+    /// Whether another program holds one.
+    busy: bool,
 }
 
 /// A connected token and the keyslot that is its own.
@@ -186,7 +195,7 @@ impl Service {
 
     /// The connected token that is a keyslot: found by its credential, without making anything blink.
     async fn find_token(&self, wanted: Option<&str>, header: &Header, lock: Lock) -> Result<Match, Error> {
-        let (present, busy) = self.look_for(wanted).await?;
+        let Tokens { present, hints, busy } = self.present_tokens(wanted).await?;
         let mut found: Vec<Match> = Vec::new();
         let mut weak = None;
         for token in present {
@@ -204,12 +213,16 @@ impl Service {
         }
         found.pop().ok_or_else(|| {
             let slots = header.keyslots().iter().filter(|slot| slot.serves(lock));
-            let labels = slots.map(|slot| quoted(slot.label())).collect::<Vec<_>>().join(" or ");
+            let (labels, kinds): (Vec<_>, Vec<_>) =
+                slots.map(|slot| (quoted(slot.label()), slot.kind())).unzip();
+            let labels = labels.join(" or ");
+            let all_fido = kinds.iter().all(|kind| *kind == Kind::Fido.keyslot());
+            let hints = if all_fido { hints.without_cards() } else { hints };
             match weak {
                 // What somebody else holds may be the right one.
-                _ if busy => Error::Busy,
-                Some(weak) => Error::WeakToken(weak, labels),
-                None => Error::WrongToken(labels),
+                _ if busy && !all_fido => Error::Busy,
+                Some(weak) => Error::WeakToken(weak, labels, hints),
+                None => Error::WrongToken(labels, hints),
             }
         })
     }
@@ -243,25 +256,20 @@ impl Service {
     }
 
     /// All tokens that answer, or the one that was named.
-    pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Vec<Present>, Error> {
-        Ok(self.look_for(wanted).await?.0)
-    }
-
-    /// As [`Self::present_tokens`], and whether there is one that another program holds.
-    async fn look_for(&self, wanted: Option<&str>) -> Result<(Vec<Present>, bool), Error> {
-        let (mut present, silent) = self.look_for_tokens().await?.present(Patient::Yes).await;
-        let busy = silent.iter().any(|error| matches!(error, TokenError::Busy));
+    pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Tokens, Error> {
+        let (mut present, troubles) = self.look_for_tokens().await?.present(Patient::Yes).await;
+        let busy = troubles.iter().any(|trouble| trouble.reason == Reason::Busy);
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
         }
         match wanted {
-            _ if !present.is_empty() => Ok((present, busy)),
+            _ if !present.is_empty() => Ok(Tokens { present, hints: Hints::of(troubles), busy }),
             _ if busy => Err(Error::Busy),
             Some(wanted) => {
                 let wanted = wanted.chars().filter(char::is_ascii_graphic).take(64).collect();
                 Err(Error::TokenNamed(wanted))
             }
-            None => Err(Error::NoToken),
+            None => Err(Error::NoToken(Hints::of(troubles))),
         }
     }
 
@@ -279,7 +287,7 @@ impl Service {
 async fn prove(token: &Present, slot: &Keyslot) -> Result<(), Error> {
     let binding = vec![slot.binding().to_vec()];
     let proved = token.worker.run(QUESTION, move |token, patience| token.find(&binding, patience)).await?;
-    proved.map(drop).ok_or_else(|| Error::WrongToken(quoted(slot.label())))
+    proved.map(drop).ok_or_else(|| Error::WrongToken(quoted(slot.label()), Hints::default()))
 }
 
 async fn verify(

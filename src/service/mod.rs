@@ -31,10 +31,10 @@ pub use accounts::{AccountInfo, NewAccount, NewProfile, ProfileInfo};
 pub use codes::CodeRequest;
 pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};
 pub use enrol::new_key;
-pub use error::{Error, Tries, in_full};
+pub use error::{Error, Hints, Tries, in_full};
 pub use items::{NewTotp, SeedForm, TotpAdded};
 pub use keyslots::NewKeyslot;
-pub use status::{KeyslotInfo, TokenInfo, VaultInfo, VaultState};
+pub use status::{KeyslotInfo, TokenInfo, TokenProblem, VaultInfo, VaultState};
 pub use vaults::NewVaultOptions;
 pub use who::Who;
 
@@ -50,7 +50,7 @@ use machine::Machine;
 use problem::vault_error;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::watch;
 
 /// What the configuration says to the use cases.
@@ -83,6 +83,8 @@ pub struct Service {
     saving: Arc<tokio::sync::Mutex<()>>,
     pending: Pending,
     changes: watch::Sender<u64>,
+    /// Counts what came and went at the places of tokens, since somebody has wanted to know.
+    arrivals: OnceLock<watch::Sender<u64>>,
 }
 
 impl Service {
@@ -123,6 +125,7 @@ impl Service {
             saving: Arc::default(),
             pending: Pending::default(),
             changes: watch::Sender::new(0),
+            arrivals: OnceLock::new(),
         }))
     }
 
@@ -136,21 +139,33 @@ impl Service {
         self.changes.subscribe()
     }
 
+    /// Told whenever a token may have come or gone. Begins to watch for it: within the runtime, and until it ends.
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        let begin = || {
+            let told = watch::Sender::new(0);
+            let tell = told.clone();
+            if let Ok(tokens) = self.tokens.lock() {
+                tokio::spawn(tokens.arrivals().follow(move || tell.send_modify(count)));
+            }
+            told
+        };
+        self.arrivals.get_or_init(begin).subscribe()
+    }
+
     /// The vault's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     fn changed(&self) {
-        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.changes.send_modify(count);
     }
 
     async fn look_for_tokens(&self) -> Result<Look, Error> {
         let lost = "the list of tokens is lost";
         let readers = self.tokens.lock().map_err(|_poisoned| Error::Failed(lost))?.readers();
-        // Without readers there are other tokens still.
-        let readers = readers.await.unwrap_or_default();
-        Ok(self.tokens.lock().map_err(|_poisoned| Error::Failed(lost))?.look(&readers))
+        let readers = readers.await;
+        Ok(self.tokens.lock().map_err(|_poisoned| Error::Failed(lost))?.look(readers))
     }
 
     /// Reads the file again, unless the vault is open: it may have been restored, or put right.
@@ -203,4 +218,8 @@ impl Service {
         let state = self.keeper.run(|house| house.machine.encode()).await?;
         self.disk.save_state(state).await
     }
+}
+
+fn count(number: &mut u64) {
+    *number = number.wrapping_add(1);
 }

@@ -1,6 +1,6 @@
 //! What is wrong with the vault file, in words, for as long as it is.
 
-use super::error::Error;
+use super::error::{Error, Hints};
 use crate::vault::VaultError;
 use std::path::Path;
 
@@ -86,7 +86,7 @@ impl Problem {
 pub(super) fn vault_error(error: &VaultError, path: &Path) -> Error {
     match error {
         VaultError::WrongToken | VaultError::NoSuchLock => {
-            Error::WrongToken("a token that opens this vault".to_owned())
+            Error::WrongToken("a token that opens this vault".to_owned(), Hints::default())
         }
         VaultError::NotFound => Error::NotFound("such entry".to_owned()),
         VaultError::Exists => Error::Exists("an entry of that name".to_owned()),

@@ -4,6 +4,7 @@ use super::Service;
 use super::error::Error;
 use super::house::Vault;
 use crate::token::registry::Patient;
+use crate::token::trouble::Trouble;
 use crate::token::{Attested, attested};
 use crate::vault::{Lock, SlotId};
 use std::collections::HashSet;
@@ -71,6 +72,19 @@ pub struct TokenInfo {
     pub keyslot: Option<SlotId>,
     /// Whether it has a PIN.
     pub needs_pin: bool,
+    /// When it wants to be touched: `always`, `cached`, `never`, `unknown`.
+    pub touch: &'static str,
+}
+
+/// Why there is no token, or not the one that somebody expects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenProblem {
+    /// What it is, for programs.
+    pub code: &'static str,
+    /// A device node, a socket, the number of a reader; may be empty.
+    pub place: String,
+    /// What it means and what to do.
+    pub text: &'static str,
 }
 
 impl Service {
@@ -148,8 +162,20 @@ impl Service {
                 is_virtual: token.is_virtual,
                 keyslot,
                 needs_pin: token.traits.needs_pin,
+                touch: token.traits.touch.name(),
             });
         }
         Ok(tokens)
+    }
+
+    /// What hinders tokens that are plugged in, or should be, as it is now.
+    ///
+    /// # Errors
+    /// The daemon is stopping.
+    pub async fn token_problems(&self) -> Result<Vec<TokenProblem>, Error> {
+        let (_present, troubles) = self.look_for_tokens().await?.present(Patient::No).await;
+        let problem =
+            |Trouble { reason, place }| TokenProblem { code: reason.code(), place, text: reason.text() };
+        Ok(troubles.into_iter().map(problem).collect())
     }
 }

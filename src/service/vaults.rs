@@ -1,7 +1,7 @@
 //! Making a vault, opening its index, closing it.
 
 use super::enrol::{SlotName, only_one};
-use super::error::Error;
+use super::error::{Error, Hints};
 use super::house::{House, Vault};
 use super::locks::{Asker, name};
 use super::purpose::Purpose;
@@ -67,8 +67,8 @@ impl Service {
         if !who.prompter.available() {
             return Err(Error::NoPrompt);
         }
-        let present = self.present_tokens(who.token).await?;
-        let token = only_one(present, &key)?.ok_or(Error::NoToken)?;
+        let tokens = self.present_tokens(who.token).await?;
+        let token = only_one(tokens.present, &key)?.ok_or(Error::NoToken(Hints::default()))?;
         if !token.kind.opens_guard() {
             return Err(Error::Invalid(format!(
                 "{} has no PIN, so it cannot open what a vault guards: begin with another token",

@@ -11,6 +11,9 @@ pub enum TokenError {
     /// It was unplugged, or its process ended.
     #[error("the token was removed")]
     Gone,
+    /// This user may not open it.
+    #[error("this user may not open the token: `rootseal token list` says what gives the right")]
+    Denied,
     /// It was not touched, or did not answer, before the deadline.
     #[error("the token was not touched in time")]
     TimedOut,
@@ -102,6 +105,7 @@ impl From<PivError> for TokenError {
 impl From<ChannelError> for TokenError {
     fn from(error: ChannelError) -> Self {
         match error {
+            ChannelError::Io(std::io::ErrorKind::PermissionDenied) => Self::Denied,
             // A card that was reset is as good as one that was pulled and put back.
             ChannelError::Gone | ChannelError::Reset | ChannelError::Io(_) => Self::Gone,
             ChannelError::Busy => Self::Busy,

@@ -2,6 +2,7 @@
 //! keyslot. Each kind is one file and one line in [`registry`]; each connected token has a thread of its own
 //! ([`worker`]), so that one that hangs holds nobody else up. No vault and no bus enters this room.
 
+pub mod arrivals;
 mod cards;
 mod error;
 mod fido;
@@ -9,6 +10,7 @@ mod otp_hmac;
 mod piv;
 pub mod prompter;
 pub mod registry;
+pub mod trouble;
 pub mod worker;
 
 pub use crate::piv::Roots;
@@ -39,6 +41,18 @@ pub enum Touch {
     Never,
     /// It does not say; perhaps each of its keys is another case.
     Unknown,
+}
+
+impl Touch {
+    /// What listings call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Cached => "cached",
+            Self::Never => "never",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// How the key of a new keyslot is to be made, for tokens that leave a choice.

@@ -10,6 +10,8 @@ use crate::secret::{GuardKey, SlotKey, TokenSecret, UnlockKey};
 use zeroize::Zeroizing;
 
 const BINDING: usize = 16_384;
+/// Bytes of a token's secret, from HMAC-SHA-1 to ECDH on P-384.
+const TOKEN_SECRET: std::ops::RangeInclusive<usize> = 20..=48;
 
 /// A keyslot as the header has it: nothing in it is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,8 +128,7 @@ impl Keyslot {
         secret: &TokenSecret,
         key: &[u8],
     ) -> Result<(Entry, Vec<u8>), VaultError> {
-        // An HMAC-SHA-1; a secret, or a coordinate on P-256; a coordinate on P-384.
-        if !matches!(secret.with(<[u8]>::len), 20 | 32 | 48) {
+        if !secret.with(|secret| TOKEN_SECRET.contains(&secret.len())) {
             return Err(VaultError::Invalid("token secret"));
         }
         let seed = random::slot_key()?;

@@ -184,6 +184,10 @@ class Readers:
         for left in (self.dir / "run").iterdir():
             left.unlink()
 
+    @property
+    def service_pid(self) -> int:
+        return self._service.pid
+
     def restart(self) -> None:
         self.kill()
         self.start()

@@ -47,19 +47,20 @@ class VirtualToken:
 
     def __init__(self, directory: Path, name: str, touch: str, serial: int):
         self.name = name
+        self.serial = serial
         self._directory = directory
         self._control = directory / f"{name}.control"
         self._argv = [
             *(BIN / "rootseal-virtual-token", *self.wire()),
             *("--state", directory / f"{name}.state", "--pin", PIN, "--touch", touch),
-            *("--control", self._control, "--serial", serial, "--label", name),
+            *("--control", self._control, "--serial", serial),
         ]
         self.start()
 
     def wire(self) -> list:
-        """The options that say what it hangs on."""
+        """The options that say what it hangs on, and how it looks there."""
         self.socket = self._directory / f"{self.name}.sock"
-        return ["--socket", self.socket]
+        return ["--socket", self.socket, "--label", self.name]
 
     def start(self) -> None:
         self._process, _ = spawn(self._argv, self._directory, self.name)
@@ -75,8 +76,11 @@ class VirtualToken:
             raise AssertionError(f"virtual token, {command}: {answer!r}")
         return answer
 
+    def status(self) -> dict:
+        return json.loads(self.tell("status"))
+
     def touches(self) -> int:
-        return json.loads(self.tell("status"))["touches"]
+        return self.status()["touches"]
 
     def replug(self) -> None:
         self.tell("unplug")

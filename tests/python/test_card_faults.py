@@ -1,5 +1,5 @@
-"""Cards that are pulled, reset, hang or lie, programs that hold them, and a PC/SC service that comes and goes: one
-clear sentence, everything as before, and the next try works."""
+"""Cards that are reset, hang or lie (`test_unplugged` pulls them out), programs that hold them, and a PC/SC service
+that comes and goes: one clear sentence, everything as before, and the next try works."""
 
 from __future__ import annotations
 
@@ -35,28 +35,6 @@ class Faults(CardCase):
 
     def vault(self) -> bytes:
         return self.house.vault.read_bytes()
-
-    def every_step(self, act, state: str, recover) -> None:
-        steps = self.steps(act)
-        recover()
-        for step in range(1, steps + 1):
-            before = self.vault()
-            self.card.tell(f"fault drop-at {step}")
-            with self.subTest(step=step, of=steps):
-                self.assert_clean(act(), state, before)
-            self.card.tell("fault none")
-            self.card.plug()
-            if step % 8 == 0:
-                self.assert_done(act())
-                recover()
-        self.assert_done(act())
-
-    def test_pulled_out_at_every_step_of_an_unlock(self) -> None:
-        self.house.must("lock")
-        self.every_step(self.unlock, "locked", lambda: self.house.must("lock"))
-
-    def test_pulled_out_at_every_step_of_a_guarded_operation(self) -> None:
-        self.every_step(self.guarded, "unlocked", lambda: None)
 
     def test_reset_in_the_middle_of_its_transactions(self) -> None:
         self.house.must("lock")

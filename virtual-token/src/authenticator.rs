@@ -82,10 +82,7 @@ pub enum Job {
         reply: oneshot::Sender<Result<Vec<u8>, Failure>>,
     },
     /// Have the card forget what it was told since it was powered.
-    CardReset {
-        /// Told when it is done.
-        done: oneshot::Sender<()>,
-    },
+    CardReset,
     /// Set the PIN of a card that was never given one.
     CardPin {
         /// The PIN.
@@ -221,11 +218,10 @@ impl Keeper {
                     // The client may be gone; what it changed is still kept.
                     reply.send(self.save(&mut saved).and(outcome)).ok();
                 }
-                Job::CardReset { done } => {
+                Job::CardReset => {
                     // The old one has to let go of its channel first.
                     drop(card.take());
                     card = new_card();
-                    done.send(()).ok();
                 }
                 Job::CardPin { pin, done } => {
                     let outcome = card.as_mut().map_or(Err(Status::MEMORY), |card| card.first_pin(&pin));

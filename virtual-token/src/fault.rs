@@ -185,6 +185,11 @@ impl Faults {
         verdict
     }
 
+    /// Whether not even a sign of life may leave.
+    pub fn is_silent(&self) -> bool {
+        self.fault() == Fault::Stop
+    }
+
     /// Whether answers are held back while the token asks for time.
     pub fn holds_back(&self) -> bool {
         self.fault() == Fault::Keepalive

@@ -45,9 +45,9 @@ struct Options {
     /// The serial number that the token shows.
     #[arg(long, value_name = "N", default_value_t = 1)]
     serial: u32,
-    /// The name that the token shows.
-    #[arg(long, value_name = "NAME", default_value = "rootseal virtual token")]
-    label: String,
+    /// The name that the token shows, instead of one that says what it is.
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
 }
 
 #[derive(Args)]
@@ -59,16 +59,25 @@ struct PortOptions {
     /// Be a HID device, by /dev/uhid.
     #[arg(long)]
     uhid: bool,
+    /// Be a USB device with HID and a smart card, by the kernel's vhci-hcd.
+    #[arg(long)]
+    usb: bool,
     /// Be a smart card in vpcd, the virtual reader that listens there.
     #[arg(long, value_name = "HOST:PORT")]
     vpcd: Option<String>,
 }
 
 impl PortOptions {
+    /// On USB, what Yubico's tools look for.
+    fn default_label(&self) -> &'static str {
+        if self.usb { "YubiKey OTP+FIDO+CCID" } else { "rootseal virtual token" }
+    }
+
     fn port(self, label: &str, serial: u32) -> Port {
         match (self.socket, self.vpcd) {
             (Some(path), _) => Port::Socket(path),
             (None, Some(address)) => Port::Vpcd(address),
+            (None, None) if self.usb => Port::Usb { label: label.to_owned(), serial },
             (None, None) => Port::Uhid { label: label.to_owned(), serial },
         }
     }
@@ -94,6 +103,7 @@ fn start(options: Options) -> Result<(), Box<dyn Error>> {
 async fn run(options: Options, ready: Option<File>) -> Result<(), Box<dyn Error>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let Options { port, state, pin, touch, control, ready_fd: _, serial, label } = options;
+    let label = label.unwrap_or_else(|| port.default_label().to_owned());
     let port = port.port(&label, serial);
     let identity = Identity { serial, version: Identity::VERSION, with_fido: port.has_hid() };
     let token = Token::start(StateFile::new(state), touch, identity)?;

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     authenticator::{Failure, Request},
-    fault::{Fault, Interface, Verdict},
+    fault::{Interface, Verdict},
     hid::{Event, HidError, Link, Report, Status},
     token::{Pending, Token, complain},
     wire::{Arrival, Wire},
@@ -179,7 +179,7 @@ impl Session {
 
     /// Keepalives are not counted.
     async fn keep_alive(&self, reports: &[Report]) -> io::Result<()> {
-        if self.token.faults().fault() != Fault::Stop {
+        if !self.token.faults().is_silent() {
             for report in reports {
                 self.wire.send(report).await?;
             }

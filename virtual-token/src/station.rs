@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     session::{self, Ending},
     token::{Token, complain},
-    vpcd,
+    usb, vpcd,
     wire::{Listener, Wire},
 };
 
@@ -29,17 +29,24 @@ pub enum Port {
         /// The serial number.
         serial: u32,
     },
+    /// A USB device of the kernel's, with the FIDO application and the card.
+    Usb {
+        /// The product name.
+        label: String,
+        /// The serial number.
+        serial: u32,
+    },
 }
 
 impl Port {
     /// Whether it shows the FIDO application.
     pub fn has_hid(&self) -> bool {
-        !self.has_card()
+        !matches!(self, Self::Vpcd(_))
     }
 
     /// Whether it shows the card.
     pub fn has_card(&self) -> bool {
-        matches!(self, Self::Vpcd(_))
+        matches!(self, Self::Vpcd(_) | Self::Usb { .. })
     }
 }
 
@@ -103,12 +110,14 @@ enum Socket {
     Listener(Listener),
     Device(Option<Wire>),
     Reader { address: String, stream: Option<TcpStream> },
+    Usb(Option<usb::Device>),
 }
 
 /// A client, and what it speaks.
 enum Client {
     Hid(Wire),
     Reader { address: String, stream: TcpStream },
+    Usb(usb::Device),
 }
 
 /// How the token came out of its port.
@@ -132,6 +141,7 @@ impl Socket {
                 Ok(Self::Reader { address: address.clone(), stream })
             }
             Port::Uhid { label, serial } => Ok(Self::Device(Some(Wire::uhid(label, *serial).await?))),
+            Port::Usb { label, serial } => Ok(Self::Usb(Some(usb::Device::attach(label, *serial)?))),
         }
     }
 
@@ -145,6 +155,10 @@ impl Socket {
             },
             Self::Reader { address, stream } => match stream.take() {
                 Some(stream) => Ok(Client::Reader { address: address.clone(), stream }),
+                None => std::future::pending().await,
+            },
+            Self::Usb(device) => match device.take() {
+                Some(device) => Ok(Client::Usb(device)),
                 None => std::future::pending().await,
             },
         }
@@ -213,6 +227,14 @@ impl Station {
                     Ok(Client::Reader { address, stream }) => {
                         sessions.spawn(vpcd::serve(token.clone(), stream, address, plugged.clone()));
                     }
+                    Ok(Client::Usb(device)) => match device.open(plugged.clone()) {
+                        Ok((hid, card, device)) => {
+                            sessions.spawn(device);
+                            sessions.spawn(session::serve(token.clone(), hid, plugged.clone()));
+                            sessions.spawn(usb::serve_reader(token.clone(), card, plugged.clone()));
+                        }
+                        Err(error) => complain(&error),
+                    },
                     Err(error) => complain(&error),
                 },
                 Some(Ok(ended)) = sessions.join_next() => match ended.ending {

@@ -81,7 +81,13 @@ impl Token {
 
     /// Hands a request over; `None` when another client's transaction goes on for too long.
     pub async fn submit(&self, request: Request) -> Option<Pending> {
-        let turn = tokio::time::timeout(TURN, Arc::clone(&self.turn).lock_owned()).await.ok()?;
+        tokio::time::timeout(TURN, self.queue(request)).await.ok()?
+    }
+
+    /// Hands a request over when its turn has come, however long that takes; `None` when the authenticator has
+    /// failed.
+    pub async fn queue(&self, request: Request) -> Option<Pending> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         // From now on a cancel counts, even before the authenticator's thread has begun.
         self.interrupt.set_working();
         let (reply, receiver) = oneshot::channel();
@@ -114,12 +120,9 @@ impl Token {
         }
     }
 
-    /// Has the card forget what it was told, as a reset does. To be called while none of its requests is pending.
-    pub async fn reset_card(&self) {
-        let (done, finished) = oneshot::channel();
-        if self.jobs.send(Job::CardReset { done }).is_ok() {
-            finished.await.ok();
-        }
+    /// Has the card forget what it was told, as a reset does, before it is told anything else.
+    pub fn reset_card(&self) {
+        self.jobs.send(Job::CardReset).ok();
     }
 
     /// Sets the PIN of a card that was never given one.

@@ -20,14 +20,10 @@ use tokio::{
 };
 
 use crate::{
-    authenticator::Request,
-    card::{
-        ATR,
-        apdu::{Status, response},
-    },
-    fault::{Interface, Verdict},
+    card::ATR,
     session::{Ended, Ending},
-    token::{Pending, Token, complain},
+    slot::{Outcome, Slot},
+    token::{Token, complain},
 };
 
 const POWER_OFF: u8 = 0;
@@ -41,9 +37,6 @@ const LOOKS: usize = 3;
 
 /// Between two tries to reach a reader that has gone.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// A card without an answer: nobody can tell what is wrong with it.
-const NO_DIAGNOSIS: Status = Status(0x6F00);
 
 /// Puts the card into the reader that listens there.
 ///
@@ -70,20 +63,20 @@ pub async fn serve(
         _ = plugged.changed() => return Ended::new(Ending::Gone, ()),
     };
     loop {
-        let mut slot = Slot::new(token.clone(), ends);
+        let mut reader = Reader::new(token.clone(), ends);
         let outcome = tokio::select! {
-            outcome = slot.run() => outcome,
+            outcome = reader.run() => outcome,
             _ = plugged.changed() => Ok(Ending::Gone),
         };
-        slot.abandon().await;
+        reader.abandon().await;
         match outcome {
             Ok(Ending::Gone) if plugged.has_changed().is_ok() => {}
-            Ok(ending) => return Ended::new(ending, slot),
+            Ok(ending) => return Ended::new(ending, reader),
             Err(error) if lost(&error) => {}
             Err(error) => complain(&error),
         }
-        drop(slot);
-        token.reset_card().await;
+        drop(reader);
+        token.reset_card();
         ends = tokio::select! {
             found = search(&address) => found.into_split(),
             _ = plugged.changed() => return Ended::new(Ending::Gone, ()),
@@ -133,31 +126,37 @@ async fn search(address: &str) -> TcpStream {
     }
 }
 
-/// The reader's slot, with the card in it.
-struct Slot {
-    token: Token,
+/// The reader's connection, and the slot that it stands for.
+struct Reader {
+    slot: Slot,
     arrivals: mpsc::Receiver<io::Result<Vec<u8>>>,
-    reader: tokio::task::JoinHandle<()>,
+    listener: tokio::task::JoinHandle<()>,
     writer: OwnedWriteHalf,
-    pending: Option<Pending>,
 }
 
-impl Slot {
+impl Reader {
     fn new(token: Token, (reader, writer): Ends) -> Self {
         let (sender, arrivals) = mpsc::channel(1);
         // A message comes in pieces: its reader must not be dropped between two of them.
-        let reader = tokio::spawn(read(reader, sender));
-        Self { token, arrivals, reader, writer, pending: None }
+        let listener = tokio::spawn(read(reader, sender));
+        Self { slot: Slot::new(token), arrivals, listener, writer }
     }
 
     async fn run(&mut self) -> io::Result<Ending> {
         while let Some(message) = self.arrivals.recv().await {
             match message?[..] {
-                [POWER_OFF | POWER_ON | RESET] => self.token.reset_card().await,
+                [POWER_OFF | POWER_ON | RESET] => self.slot.reset(),
                 [GIVE_ATR] => send(&mut self.writer, &ATR).await?,
                 ref command => {
-                    if let Some(ending) = self.command(command.to_vec()).await? {
-                        return Ok(ending);
+                    let outcome = tokio::select! {
+                        outcome = self.slot.transmit(command.to_vec()) => outcome,
+                        // It sends nothing while it waits: it has gone.
+                        _ = self.arrivals.recv() => Outcome::End(Ending::Gone),
+                    };
+                    match outcome {
+                        Outcome::Answer(answer) => send(&mut self.writer, &answer).await?,
+                        Outcome::Silence => {}
+                        Outcome::End(ending) => return Ok(ending),
                     }
                 }
             }
@@ -165,48 +164,9 @@ impl Slot {
         Ok(Ending::Gone)
     }
 
-    /// Answers a command, or says how it ends instead.
-    async fn command(&mut self, command: Vec<u8>) -> io::Result<Option<Ending>> {
-        self.token.note_request();
-        match self.token.faults().step(Interface::Card) {
-            Verdict::Pass => {}
-            Verdict::Swallow => return Ok(None),
-            Verdict::Vanish => return Ok(Some(Ending::Vanished)),
-            Verdict::Reset => return Ok(Some(Ending::Reset)),
-        }
-        self.pending = self.token.submit(Request::Card(command)).await;
-        let answer = match &mut self.pending {
-            Some(pending) => tokio::select! {
-                answer = pending.answer() => answer.ok(),
-                // It sends nothing while it waits: it has gone.
-                _ = self.arrivals.recv() => return Ok(Some(Ending::Gone)),
-            },
-            None => None,
-        };
-        self.pending = None;
-        let mut answer = answer.unwrap_or_else(|| response(Vec::new(), NO_DIAGNOSIS));
-        let faults = self.token.faults();
-        match faults.step(Interface::Card) {
-            Verdict::Pass => {}
-            Verdict::Swallow => return Ok(None),
-            Verdict::Vanish => return Ok(Some(Ending::Vanished)),
-            Verdict::Reset => return Ok(Some(Ending::Reset)),
-        }
-        tokio::select! {
-            () = faults.released() => {}
-            _ = self.arrivals.recv() => return Ok(Some(Ending::Gone)),
-        }
-        faults.garble(&mut answer);
-        send(&mut self.writer, &answer).await?;
-        Ok(None)
-    }
-
     async fn abandon(&mut self) {
-        self.reader.abort();
-        if let Some(mut pending) = self.pending.take() {
-            self.token.cancel();
-            pending.answer().await.ok();
-        }
+        self.listener.abort();
+        self.slot.abandon().await;
     }
 }
 

@@ -1,4 +1,5 @@
-//! The wires that reports travel on: a connection of a `SOCK_SEQPACKET` socket, or the kernel's uhid device.
+//! The wires that reports travel on: a connection of a `SOCK_SEQPACKET` socket, the kernel's uhid device, or the
+//! inside of a USB device.
 
 mod uhid;
 
@@ -11,6 +12,7 @@ use std::{
 
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
+    socketpair,
 };
 use tokio::io::unix::AsyncFd;
 
@@ -31,6 +33,8 @@ pub struct Wire {
 enum Kind {
     Socket,
     Uhid,
+    /// Like a socket, but that a lone byte says [`Arrival::NobodyListens`].
+    Inside,
 }
 
 /// What came over a wire.
@@ -55,6 +59,17 @@ impl Wire {
         Ok(wire)
     }
 
+    /// A wire within this process, and its other end.
+    ///
+    /// # Errors
+    /// When the system fails.
+    pub fn inside() -> io::Result<(Self, Self)> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        let end = |fd| Ok::<_, io::Error>(Self { fd: register(fd)?, kind: Kind::Inside });
+        Ok((end(a)?, end(b)?))
+    }
+
     /// What comes next. May be dropped and called again.
     ///
     /// # Errors
@@ -71,8 +86,9 @@ impl Wire {
                 Err(error) => return Err(error),
             };
             match self.kind {
-                Kind::Socket if bytes.is_empty() => return Ok(Arrival::Gone),
-                Kind::Socket => {
+                Kind::Socket | Kind::Inside if bytes.is_empty() => return Ok(Arrival::Gone),
+                Kind::Inside if bytes.len() == 1 => return Ok(Arrival::NobodyListens),
+                Kind::Socket | Kind::Inside => {
                     return bytes.try_into().map(Arrival::Report).map_err(|_length| {
                         io::Error::new(
                             io::ErrorKind::InvalidData,
@@ -95,9 +111,17 @@ impl Wire {
     /// When the client has gone, or the system fails.
     pub async fn send(&self, report: &Report) -> io::Result<()> {
         match self.kind {
-            Kind::Socket => self.write(report).await,
+            Kind::Socket | Kind::Inside => self.write(report).await,
             Kind::Uhid => self.write(&uhid::input(report)).await,
         }
+    }
+
+    /// Says through a wire of [`Self::inside`] that nobody listens any more.
+    ///
+    /// # Errors
+    /// When the other end has gone, or the system fails.
+    pub async fn tell_nobody_listens(&self) -> io::Result<()> {
+        self.write(&[0]).await
     }
 
     async fn write(&self, bytes: &[u8]) -> io::Result<()> {

@@ -14,7 +14,6 @@ const LONGEST_SESSION: usize = 64_000;
 const LONGEST_REQUEST: usize = 256 * 1024;
 
 pub(super) async fn run(session: &mut Session, profile: &str) -> Result<(), Error> {
-    let surface = session.surface(true);
     let options = CredentialsOptions {
         token: session.options.token.clone(),
         endpoint: variable(["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]),
@@ -30,7 +29,7 @@ pub(super) async fn run(session: &mut Session, profile: &str) -> Result<(), Erro
         return output::secret(&outlet.read(LONGEST_SESSION)?);
     };
     let token = session.options.token.clone();
-    session.ask_on(surface, token).await?;
+    session.ask_on(session.surface(true), token).await?;
     fetch(session, operation).await
 }
 

@@ -4,7 +4,7 @@ use super::{Session, vault};
 use crate::cli::error::Error;
 use crate::cli::output;
 use crate::dbus::names::MANAGER_PATH;
-use crate::dbus::proxy::{KeyslotRow, ManagerProperties, TokenRow};
+use crate::dbus::proxy::{KeyslotRow, ManagerProperties, TokenProblemRow, TokenRow};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -20,6 +20,7 @@ struct Status {
     lock_deadline: Option<u64>,
     keyslots: Vec<KeyslotRow>,
     tokens: Vec<TokenRow>,
+    token_problems: Vec<TokenProblemRow>,
     /// How many; null while it cannot be known.
     accounts: Option<usize>,
 }
@@ -35,6 +36,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Error> {
     let about: ManagerProperties = session.daemon.properties(MANAGER_PATH, "org.rootseal.Manager1").await?;
     // First of all: which keyslots are plugged in is known from the last look at the tokens.
     let tokens = manager.tokens().await?;
+    let token_problems = manager.token_problems().await?;
     let vault = vault::properties(session).await?;
     let accounts = match vault.state.as_str() {
         // The vault may lock itself between the two calls: then the number is not known after all.
@@ -52,6 +54,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Error> {
         lock_deadline: Some(vault.lock_deadline).filter(|deadline| *deadline != 0),
         keyslots: vault.keyslots,
         tokens,
+        token_problems,
         accounts,
     };
     if session.options.json {
@@ -85,13 +88,13 @@ impl Status {
             let present = if slot.present { "plugged in" } else { "absent" };
             lines.push(format!("keyslot   {} of {} ({}), {present}", slot.label, slot.holder, slot.kind));
         }
-        if self.tokens.is_empty() {
-            lines.push("tokens    none is plugged in".to_owned());
-        }
         for token in &self.tokens {
             let kind = if token.is_virtual { "virtual " } else { "" };
             let enrolled = if token.enrolled { "opens this vault" } else { "not enrolled" };
             lines.push(format!("token     {} ({kind}{}, {}), {enrolled}", token.label, token.kind, token.id));
+        }
+        for problem in &self.token_problems {
+            lines.push(format!("problem   {problem}"));
         }
         lines
     }

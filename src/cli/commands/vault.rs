@@ -5,7 +5,7 @@ use crate::cli::args::{KeyChoice, TokenCommand, VaultCommand};
 use crate::cli::error::Error;
 use crate::cli::output;
 use crate::dbus::names::VAULT_PATH;
-use crate::dbus::proxy::{CreateVaultOptions, TokenOptions, VaultProperties};
+use crate::dbus::proxy::{CreateVaultOptions, TokenOptions, TokenRow, VaultProperties};
 
 pub(super) async fn init(
     session: &mut Session,
@@ -56,11 +56,26 @@ pub(super) async fn tokens(session: &Session, command: &TokenCommand) -> Result<
     match command {
         TokenCommand::List => {}
     }
-    let tokens = session.daemon.manager().await?.tokens().await?;
-    output::listing(session.options.json, &tokens, ["ID", "LABEL", "KIND", "SERIAL", "ENROLLED"], |token| {
+    let manager = session.daemon.manager().await?;
+    let tokens = manager.tokens().await?;
+    for problem in manager.token_problems().await? {
+        output::note(&problem.to_string());
+    }
+    let heads = ["ID", "LABEL", "KIND", "SERIAL", "ENROLLED", "PIN", "TOUCH"];
+    let rows = |token: &TokenRow| {
         let kind = if token.is_virtual { format!("{}, virtual", token.kind) } else { token.kind.clone() };
-        [token.id.clone(), token.label.clone(), kind, token.serial.clone(), yes(token.enrolled)]
-    })
+        let (enrolled, pin) = (yes(token.enrolled), yes(token.needs_pin));
+        [
+            token.id.clone(),
+            token.label.clone(),
+            kind,
+            token.serial.clone(),
+            enrolled,
+            pin,
+            token.touch.clone(),
+        ]
+    };
+    output::listing(session.options.json, &tokens, heads, rows)
 }
 
 pub(super) fn yes(value: bool) -> String {

@@ -193,7 +193,7 @@ pub struct ProfileRow {
 pub struct TokenRow {
     /// What `--token` takes.
     pub id: String,
-    /// `fido`.
+    /// `fido`, `piv`, `otp_hmac`.
     pub kind: String,
     /// What it is called.
     pub label: String,
@@ -207,6 +207,29 @@ pub struct TokenRow {
     pub enrolled: bool,
     /// It wants a PIN.
     pub needs_pin: bool,
+    /// When it wants to be touched: `always`, `cached`, `never`, `unknown`.
+    pub touch: String,
+}
+
+/// A row of `TokenProblems`.
+#[derive(Debug, DeserializeDict, Serialize, Type)]
+#[zbus(signature = "dict")]
+pub struct TokenProblemRow {
+    /// What it is, for programs.
+    pub code: String,
+    /// A device node, a socket, the number of a reader; may be empty.
+    pub place: String,
+    /// What it means and what to do.
+    pub text: String,
+}
+
+impl std::fmt::Display for TokenProblemRow {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.place.is_empty() {
+            write!(formatter, "{}: ", self.place)?;
+        }
+        formatter.write_str(&self.text)
+    }
 }
 
 /// A keyslot, from the vault's `Keyslots` property.

@@ -158,11 +158,12 @@ fn serve(transaction: &Transaction<'_>, asked: &Receiver<Ask>) -> (After, Option
 
 fn transmit(transaction: &Transaction<'_>, command: &[u8]) -> Answer {
     let mut buffer = Zeroizing::new(vec![0; RESPONSE]);
-    match transaction.transmit(command, &mut buffer).map_err(failed)? {
-        // No card answers nothing: it was pulled out while it worked, and the reader calls that a success.
-        [] => Err(ChannelError::Gone),
-        answer => Ok(Zeroizing::new(answer.to_vec())),
+    let answer = transaction.transmit(command, &mut buffer).map_err(failed)?;
+    // Every answer has a status word. Of a card that is pulled out meanwhile, some drivers tell by none at all.
+    if answer.is_empty() {
+        return Err(ChannelError::Gone);
     }
+    Ok(Zeroizing::new(answer.to_vec()))
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "what nobody can act on is a failure of the system's")]

@@ -7,7 +7,17 @@ mod card;
 mod readers;
 
 pub use card::PcscCard;
-pub use readers::{Reader, Readers};
+pub use readers::{Interrupt, Reader, Readers};
+
+use std::path::PathBuf;
+
+/// Where libpcsclite looks for pcscd.
+const SOCKET: &str = "/run/pcscd/pcscd.comm";
+
+/// The socket of pcscd: it comes when pcscd, or systemd in its stead, begins to listen.
+pub fn service_socket() -> PathBuf {
+    std::env::var_os("PCSCLITE_CSOCK_NAME").map_or_else(|| SOCKET.into(), PathBuf::from)
+}
 
 /// Why readers cannot be listed or watched.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]

@@ -1,23 +1,27 @@
 //! Readers and whether a card is in them.
 
-use super::super::promise::promise;
 use super::ReaderError;
-use crate::channel::{ChannelError, Patience};
 use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, Scope, State};
 use std::ffi::{CStr, CString};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long one wait goes on before the list is looked at again: a reader that came between listing and waiting is
-/// not announced.
-const SLICE: Duration = Duration::from_secs(5);
-/// Readers at most; pcscd has 16.
+/// Longer than anybody waits, and short enough for libpcsclite, which counts milliseconds in 31 bits. Without a limit
+/// it would look up every minute.
+const FOR_EVER: Duration = Duration::from_hours(20 * 24);
+/// Readers at most; pcscd has 16, and newer ones more.
 const MAX_READERS: usize = 32;
+/// How many states older pcsc-lite takes in one question: all its readers, and then no announcer of further ones.
+const MAX_STATES: usize = 16;
+/// How long what is no change to us is left alone, whoever makes it.
+const BREATH: Duration = Duration::from_millis(200);
 
 /// A reader that is plugged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reader {
     pub(super) name: CString,
     atr: Option<Vec<u8>>,
+    /// How often pcscd has seen a card come or go in it.
+    moves: u32,
 }
 
 impl Reader {
@@ -41,6 +45,7 @@ impl Reader {
 /// A connection to pcscd, by which readers are listed and watched.
 pub struct Readers {
     context: Context,
+    /// What was listed last, the announcer of readers at the end.
     seen: Vec<ReaderState>,
 }
 
@@ -64,56 +69,65 @@ impl Readers {
     pub fn list(&mut self) -> Result<Vec<Reader>, ReaderError> {
         let states = names(&self.context)?.into_iter().map(|name| ReaderState::new(name, State::UNAWARE));
         self.seen = states.collect();
-        if !self.seen.is_empty() {
-            match self.context.get_status_change(Duration::ZERO, &mut self.seen) {
-                // A reader may have gone in between: the others are told all the same.
-                Ok(()) | Err(Error::Timeout | Error::UnknownReader) => {}
-                Err(error) => return Err(failed(error)),
-            }
+        if self.seen.len() != MAX_STATES {
+            self.seen.push(ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE));
         }
+        match self.context.get_status_change(Duration::ZERO, &mut self.seen) {
+            // A reader may have gone in between: the others are told all the same.
+            Ok(()) | Err(Error::Timeout | Error::UnknownReader) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        // With it goes the number of readers that have come and gone, by which pcsc-lite 2.3 and newer notice one that
+        // came before the wait began.
         self.seen.iter_mut().for_each(ReaderState::sync_current_state);
-        let known =
-            |state: &&ReaderState| !state.event_state().intersects(State::UNKNOWN | State::UNAVAILABLE);
-        Ok(self.seen.iter().filter(known).map(reader).collect())
+        Ok(self.listed())
     }
 
-    /// Waits until something differs from what [`Self::list`] said last; it is to be called again then.
+    fn listed(&self) -> Vec<Reader> {
+        let known =
+            |state: &&ReaderState| !state.event_state().intersects(State::UNKNOWN | State::UNAVAILABLE);
+        let readers = self.seen.iter().filter(|state| state.name() != PNP_NOTIFICATION());
+        readers.filter(known).map(reader).collect()
+    }
+
+    /// Blocks until [`Self::list`] says something else than it did last, and returns what it says then; or when it is
+    /// interrupted. Costs nothing meanwhile. To be called after a [`Self::list`].
+    ///
+    /// Before pcsc-lite 2.3, a reader that comes between listing and waiting is not announced: whoever waits has
+    /// somebody else list afresh a moment later, and interrupts it where that differs.
     ///
     /// # Errors
-    /// As [`Self::list`]; [`ReaderError::TimedOut`], [`ReaderError::Cancelled`].
-    pub fn wait(&mut self, patience: &Patience) -> Result<(), ReaderError> {
-        let mut states = std::mem::take(&mut self.seen);
-        let before: Vec<CString> = states.iter().map(|state| state.name().to_owned()).collect();
-        states.push(ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE));
-        let (promise, promised) = promise().map_err(given_up)?;
-        let (context, deadline) = (self.context.clone(), patience.deadline);
-        // Listing is quick, so the thread that waits alone is given up by a cancel.
-        let started = thread().spawn(move || promise.keep(watch(&context, states, &before, deadline)));
-        started.map_err(|_no_thread| ReaderError::Failed(Error::NoMemory as u32))?;
-        promised.wait(patience).unwrap_or_else(|error| {
-            let _over_anyway = self.context.cancel();
-            Err(given_up(error))
-        })
+    /// As [`Self::list`].
+    pub fn wait(&mut self) -> Result<Vec<Reader>, ReaderError> {
+        let before = self.listed();
+        loop {
+            let result = self.context.get_status_change(FOR_EVER, &mut self.seen);
+            match result {
+                Ok(()) | Err(Error::UnknownReader | Error::Timeout | Error::Cancelled) => {}
+                Err(error) => return Err(failed(error)),
+            }
+            let now = self.list()?;
+            // Somebody's use of a card is a change to PC/SC, and none to us.
+            if now != before || result == Err(Error::Cancelled) {
+                return Ok(now);
+            }
+            std::thread::sleep(BREATH);
+        }
+    }
+
+    /// A way to end [`Self::wait`] from another thread.
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt(self.context.clone())
     }
 }
 
-/// On the thread: until something changes.
-fn watch(
-    context: &Context,
-    mut states: Vec<ReaderState>,
-    before: &[CString],
-    deadline: Instant,
-) -> Result<(), ReaderError> {
-    loop {
-        if names(context)? != before {
-            return Ok(());
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        match context.get_status_change(left.min(SLICE), &mut states) {
-            Ok(()) => return Ok(()),
-            Err(Error::Timeout) if left > SLICE => {}
-            Err(error) => return Err(failed(error)),
-        }
+/// Ends the wait of a [`Readers`].
+pub struct Interrupt(Context);
+
+impl Interrupt {
+    /// Has it list afresh. Without effect where it does not wait.
+    pub fn interrupt(&self) {
+        let _it_ended_by_itself = self.0.cancel();
     }
 }
 
@@ -131,21 +145,15 @@ fn names(context: &Context) -> Result<Vec<CString>, ReaderError> {
 fn reader(state: &ReaderState) -> Reader {
     let event = state.event_state();
     let present = event.contains(State::PRESENT) && !event.contains(State::MUTE);
-    Reader { name: CStr::to_owned(state.name()), atr: present.then(|| state.atr().to_vec()) }
+    Reader {
+        name: CStr::to_owned(state.name()),
+        atr: present.then(|| state.atr().to_vec()),
+        moves: state.event_count(),
+    }
 }
 
 pub(super) fn thread() -> std::thread::Builder {
     std::thread::Builder::new().name("pcsc".into()).stack_size(256 * 1024)
-}
-
-fn given_up(error: ChannelError) -> ReaderError {
-    match error {
-        ChannelError::TimedOut => ReaderError::TimedOut,
-        ChannelError::Cancelled => ReaderError::Cancelled,
-        ChannelError::Gone | ChannelError::Busy | ChannelError::Reset | ChannelError::Io(_) => {
-            ReaderError::Stopped
-        }
-    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest of PC/SC's list is told as a number")]
@@ -178,7 +186,7 @@ mod tests {
 
     #[test]
     fn vpcds_readers_are_virtual() {
-        let reader = |name: &CStr| Reader { name: name.to_owned(), atr: None };
+        let reader = |name: &CStr| Reader { name: name.to_owned(), atr: None, moves: 0 };
         assert!(reader(c"Virtual PCD 00 00").is_virtual());
         assert!(!reader(c"Yubico YubiKey OTP+FIDO+CCID 00 00").is_virtual());
     }
@@ -188,6 +196,5 @@ mod tests {
         assert_eq!(failed(Error::ServiceStopped), ReaderError::Stopped);
         assert_eq!(failed(Error::SecurityViolation), ReaderError::Denied);
         assert_eq!(failed(Error::NoMemory), ReaderError::Failed(0x8010_0006));
-        assert_eq!(given_up(ChannelError::Cancelled), ReaderError::Cancelled);
     }
 }

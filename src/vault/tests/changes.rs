@@ -165,6 +165,24 @@ fn a_removed_token_opens_nothing_saved_since_and_the_others_need_not_be_there() 
 }
 
 #[test]
+fn secrets_of_every_kind_of_token_open_the_vault() {
+    let enrolled = |length: usize| {
+        let secret = || TokenSecret::copy_from(&vec![8; length]);
+        let new = NewSlot { unlock: secret(), guard: Some(secret()), ..TOKEN.slot("alice") };
+        let vault = NewVault::create(new, Thresholds::ONE)?.into_unlocked();
+        let slot = &vault.header().keyslots()[0];
+        slot.unlock_key(vault.header(), &secret())?;
+        slot.guard_key(vault.header(), &secret()).map(|_| ())
+    };
+    for length in [20, 32, 48] {
+        assert_eq!(enrolled(length), Ok(()), "{length}");
+    }
+    for length in [0, 19, 49] {
+        assert_eq!(enrolled(length), Err(VaultError::Invalid("token secret")), "{length}");
+    }
+}
+
+#[test]
 fn the_last_guard_holder_stays() {
     let mut vault = sample();
     let key = TOKEN.guard_key(vault.header()).unwrap();

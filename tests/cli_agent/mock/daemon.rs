@@ -153,7 +153,8 @@ impl Manager {
     }
 
     fn tokens(&self) -> Vec<Dict> {
-        let texts = [("id", "t1"), ("kind", "fido"), ("label", "demo key"), ("serial", "")];
+        let texts =
+            [("id", "t1"), ("kind", "fido"), ("label", "demo key"), ("serial", ""), ("touch", "always")];
         let flags = [("virtual", true), ("enrolled", false), ("needs_pin", true)];
         let mut token = Dict::new();
         for (key, value) in texts {
@@ -163,6 +164,10 @@ impl Manager {
             token.insert(key.to_owned(), OwnedVariant::from(value));
         }
         vec![token]
+    }
+
+    fn token_problems(&self) -> Vec<Dict> {
+        Vec::new()
     }
 
     fn register_own_agent(&self, path: ObjectPath<'_>, #[zbus(header)] header: Header<'_>) {

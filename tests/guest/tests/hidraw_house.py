@@ -27,15 +27,12 @@ class HidrawToken(VirtualToken):
     """A virtual token that the kernel takes for one on USB. Its process ending is a real unplug."""
 
     def wire(self) -> list:
-        return ["--uhid"]
+        return ["--uhid", "--label", self.name]
 
     def start(self) -> None:
         self.node = next_node()
         super().start()
         await_node(self.node)
-
-    def status(self) -> dict:
-        return json.loads(self.tell("status"))
 
 
 class HidrawHouse(House):
@@ -62,3 +59,32 @@ class HidrawCase(HouseCase):
 
     def assert_code(self, result: Result) -> None:
         self.assertRegex(self.assert_done(result), r"^[0-9]{6}\n$")
+
+
+class TwoTokens:
+    """To be mixed into a case. Both are plugged in all the time; only one is a keyslot."""
+
+    furnished = False
+
+    def only_the_enrolled_one_blinks(self, number: int) -> None:
+        """The enrolled one has the first (0) or the second (1) of the two nodes."""
+        pair = sorted((self.house.token, self.house.add_token("other")), key=lambda token: token.node)
+        ours, stranger = pair[number], pair[1 - number]
+        ids = {token["serial"]: token["id"] for token in self.house.tokens() if token["kind"] == "fido"}
+        self.house.must("--token", ids[str(ours.serial)], "init", "--label", "demo key", pin=PIN)
+        self.house.must("lock")
+        for token in pair:
+            token.tell("mode demand")
+        client = self.house.start("unlock")
+        ours.tell("wait-touch")
+        self.assertFalse(stranger.status()["waiting"], "the stranger blinks, too")
+        ours.tell("touch")
+        out, err = client.communicate(timeout=PATIENCE)
+        self.assertEqual((client.returncode, out), (0, b""), err)
+        self.assertEqual(stranger.touches(), 0)
+
+    def test_the_first_one_is_enrolled(self):
+        self.only_the_enrolled_one_blinks(0)
+
+    def test_the_second_one_is_enrolled(self):
+        self.only_the_enrolled_one_blinks(1)

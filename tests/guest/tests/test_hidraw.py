@@ -6,7 +6,7 @@ import signal
 import unittest
 
 from fakes import PATIENCE
-from hidraw_house import HidrawCase
+from hidraw_house import HidrawCase, TwoTokens
 from house import PIN, Result
 
 
@@ -65,33 +65,8 @@ class Session(HidrawCase):
         self.assertEqual(request["status"], 200)
 
 
-class TwoTokens(HidrawCase):
-    """Both are plugged in all the time; only one is a keyslot."""
-
-    furnished = False
-
-    def only_the_enrolled_one_blinks(self, number: int) -> None:
-        """The enrolled one has the first (0) or the second (1) of the two nodes."""
-        pair = sorted((self.house.token, self.house.add_token("other")), key=lambda token: token.node)
-        ours, stranger = pair[number], pair[1 - number]
-        ids = {token["label"]: token["id"] for token in self.house.tokens()}
-        self.house.must("--token", ids[ours.name], "init", "--label", "demo key", pin=PIN)
-        self.house.must("lock")
-        for token in pair:
-            token.tell("mode demand")
-        client = self.house.start("unlock")
-        ours.tell("wait-touch")
-        self.assertFalse(stranger.status()["waiting"], "the stranger blinks, too")
-        ours.tell("touch")
-        out, err = client.communicate(timeout=PATIENCE)
-        self.assertEqual((client.returncode, out), (0, b""), err)
-        self.assertEqual(stranger.status()["touches"], 0)
-
-    def test_the_first_one_is_enrolled(self):
-        self.only_the_enrolled_one_blinks(0)
-
-    def test_the_second_one_is_enrolled(self):
-        self.only_the_enrolled_one_blinks(1)
+class TwoHidrawTokens(TwoTokens, HidrawCase):
+    pass
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import grp
 import json
-import pwd
 import shutil
 import stat
 import struct
@@ -14,19 +13,14 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from fakes import PATIENCE, ROOT, spawn, stop
+from fakes import ROOT
 from hidraw_house import HidrawToken, await_node, next_node
-from house import BIN, Result
+from users import Daemon, as_user
 
 RULE = Path("/etc/udev/rules.d/70-rootseal.rules")
 # A keyboard's report descriptor (HID 1.11, appendix B.1, less its LEDs): usage page 1, usage 6, 8 keys at once.
 KEYBOARD = bytes.fromhex("05010906a101050719002965150025657508950881 00c0")
 UHID_CREATE2 = 11
-
-
-def as_user(name: str) -> list[str]:
-    user = pwd.getpwnam(name)
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups", "--"]
 
 
 def may_open(user: str, node: Path) -> bool:
@@ -48,27 +42,6 @@ def keyboard():
         )
         uhid.write(about + KEYBOARD.ljust(4096, b"\0"))
         yield
-
-
-class Daemon:
-    """rootseald under a user of its own, and that user's client."""
-
-    def __init__(self, user: str):
-        self._user = user
-        self.dir = Path(tempfile.mkdtemp())
-        shutil.chown(self.dir, user)
-        self._address = f"unix:path={self.dir}/bus"
-        argv = [*as_user(user), BIN / "rootseald", "--config", "/dev/null", "--data-dir", self.dir / "data"]
-        self._process, _ = spawn([*argv, "--listen", self._address], self.dir, "rootseald")
-
-    def run(self, *args: str) -> Result:
-        argv = [*as_user(self._user), BIN / "rootseal", "--address", self._address, *args]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
-        return Result(done.returncode, done.stdout, done.stderr)
-
-    def stop(self) -> None:
-        stop(self._process)
-        shutil.rmtree(self.dir)
 
 
 class Rights(unittest.TestCase):
@@ -121,9 +94,18 @@ class Rights(unittest.TestCase):
         self.install_rule()
         self.plug_in()
         listed = self.daemon_of("rootseal").run("token", "list", "--json")
-        self.assertEqual((listed.code, listed.err), (0, ""))
+        self.assertEqual(listed.code, 0)
+        self.assertNotIn("may not open", listed.err)
         (token,) = json.loads(listed.out)
         self.assertEqual((token["label"], token["virtual"]), ("token", False))
+
+    def test_a_daemon_that_may_not_open_the_token_names_the_node_and_the_rule(self):
+        node = self.plug_in().node
+        listed = self.daemon_of("rootseal").run("token", "list", "--json")
+        self.assertEqual((listed.code, json.loads(listed.out)), (0, []))
+        (line,) = [line for line in listed.err.splitlines() if str(node) in line]
+        self.assertIn("udev/70-rootseal.rules", line)
+        self.assertNotIn("no security token is plugged in", listed.err)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ use std::{io, os::fd::OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 use super::Arrival;
-use crate::hid::{REPORT_SIZE, Report};
+use crate::hid::{DESCRIPTOR, REPORT_SIZE, Report};
 
 const CLOSE: u32 = 5;
 const OUTPUT: u32 = 6;
@@ -22,12 +22,6 @@ const COUNTRY: u32 = 0;
 const NAME_SIZE: usize = 128;
 const TEXT_SIZE: usize = 64;
 const DATA_SIZE: usize = 4096;
-
-/// Usage page 0xF1D0, usage 1; one input and one output report of 64 bytes (CTAP 2.2, section 11.2.8.2).
-const DESCRIPTOR: [u8; 34] = [
-    0x06, 0xD0, 0xF1, 0x09, 0x01, 0xA1, 0x01, 0x09, 0x20, 0x15, 0x00, 0x26, 0xFF, 0x00, 0x75, 0x08, 0x95,
-    0x40, 0x81, 0x02, 0x09, 0x21, 0x15, 0x00, 0x26, 0xFF, 0x00, 0x75, 0x08, 0x95, 0x40, 0x91, 0x02, 0xC0,
-];
 
 pub(super) fn open() -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
