@@ -3,9 +3,11 @@
 
 mod cancel;
 mod card;
+mod reports;
 
 pub use cancel::Cancel;
 pub use card::{After, Card};
+pub use reports::{FEATURE_REPORT, FeatureReports};
 
 use std::time::Instant;
 

@@ -1,9 +1,11 @@
-//! Verifying ECDSA over P-256 with SHA-256 (FIPS 186-5 section 6.4.2): what COSE calls ES256. Nothing is signed here.
+//! Verifying ECDSA over P-256 with SHA-256 (FIPS 186-5 section 6.4.2): what COSE calls ES256.
 
 use super::CryptoError;
 use super::hash::sha256;
-use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
-use p256::ecdsa::{Signature, VerifyingKey};
+use super::random;
+use p256::ecdsa::signature::hazmat::{PrehashSigner as _, PrehashVerifier as _};
+use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
 
 /// Length of a public key: `04 | x | y` (SEC 1 section 2.3.3, without compression).
 pub const PUBLIC_KEY: usize = 65;
@@ -36,6 +38,24 @@ impl PublicKey {
         Signature::from_der(signature)
             .is_ok_and(|signature| self.key.verify_prehash(&sha256(parts), &signature).is_ok())
     }
+}
+
+/// A signature, DER, by a new key that nobody keeps: for where there must be one, and none could vouch for anything.
+///
+/// # Errors
+/// [`CryptoError::NoRandomness`].
+pub fn sign_once(message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    let mut scalar = Zeroizing::new([0; 32]);
+    let key = loop {
+        random::fill(scalar.as_mut_slice())?;
+        // Refused once in 2^32 draws: zero, or not below the order of the curve.
+        if let Ok(key) = SigningKey::from_slice(scalar.as_slice()) {
+            break key;
+        }
+    };
+    let signature: Signature =
+        key.sign_prehash(&sha256(&[message])).map_err(|_opaque| CryptoError::Malformed)?;
+    Ok(signature.to_der().as_bytes().to_vec())
 }
 
 #[cfg(test)]
@@ -80,6 +100,16 @@ mod tests {
         assert!(!key().verifies(&[b"sample"], &[&signature()[..], &[0]].concat()));
         let zeros = [0x30, 6, 2, 1, 0, 2, 1, 0];
         assert!(!key().verifies(&[b"sample"], &zeros));
+    }
+
+    #[test]
+    fn a_signature_by_a_forgotten_key_is_one_all_the_same() {
+        let (first, second) = (sign_once(b"sample").unwrap(), sign_once(b"sample").unwrap());
+        assert_ne!(first, second);
+        for signature in [first, second] {
+            assert!(Signature::from_der(&signature).is_ok());
+            assert!(!key().verifies(&[b"sample"], &signature));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod hpke;
 pub mod kdf;
 pub mod random;
 pub mod rsa;
+pub mod signature;
 
 /// Why a primitive refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

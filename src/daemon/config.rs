@@ -1,9 +1,10 @@
 //! The configuration file. An unknown key is an error: a misspelt restriction must not pass in silence.
 
 use super::Error;
-use crate::service::Settings;
+use crate::service::{Roots, Settings};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const SYSTEM: &str = "/etc/rootseal/rootseald.toml";
 
@@ -21,6 +22,8 @@ struct Tokens {
     hid_sockets: Vec<PathBuf>,
     /// Whether to look for smart cards behind pcscd.
     pcsc: Option<bool>,
+    /// Files, PEM, with certificates of those who vouch for tokens.
+    attestation_roots: Vec<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -31,13 +34,24 @@ struct Aws {
 }
 
 impl Config {
-    pub(super) fn settings(self) -> Settings {
-        Settings {
+    pub(super) fn settings(self) -> Result<Settings, Error> {
+        Ok(Settings {
             hid_sockets: self.tokens.hid_sockets,
             pcsc: self.tokens.pcsc.unwrap_or(true),
+            attestation_roots: Arc::new(roots(&self.tokens.attestation_roots)?),
             allowed_endpoints: self.aws.allowed_endpoints,
-        }
+        })
     }
+}
+
+fn roots(files: &[PathBuf]) -> Result<Roots, Error> {
+    let mut roots = Roots::default();
+    for path in files {
+        let failed = |reason: String| Error::Config { path: path.clone(), reason };
+        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        roots.add_pem(&pem).map_err(|_why| failed("no certificates in PEM that can be read".to_owned()))?;
+    }
+    Ok(roots)
 }
 
 /// Reads the file that is named, else the user's, else the system's, else nothing.
@@ -82,7 +96,7 @@ mod tests {
         let config = parse(
             "[tokens]\nhid_sockets = [\"/run/a\"]\n[aws]\nallowed_endpoints = [\"http://127.0.0.1:1\"]\n",
         );
-        let settings = config.unwrap().settings();
+        let settings = config.unwrap().settings().unwrap();
         assert_eq!(settings.hid_sockets, [PathBuf::from("/run/a")]);
         assert_eq!(settings.allowed_endpoints, ["http://127.0.0.1:1"]);
         assert!(parse("").is_ok());

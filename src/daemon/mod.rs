@@ -93,7 +93,7 @@ async fn run(args: &Args, config: config::Config, store: FileStore, directory: P
         Box::new(store),
         path,
         directory.join("audit.log"),
-        config.settings(),
+        config.settings()?,
         Box::new(SystemClock),
     )
     .await?;

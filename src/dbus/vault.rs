@@ -156,5 +156,6 @@ fn dict(slot: &KeyslotInfo, present: bool) -> Result<Dict, Error> {
         entry("kind", slot.kind.as_str())?,
         entry("created", slot.created)?,
         entry("present", present)?,
+        entry("attested", slot.attested.name())?,
     ]))
 }

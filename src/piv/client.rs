@@ -154,6 +154,10 @@ impl<'c> Piv<'c> {
         if let Some(metadata) = self.metadata(slot.number())? {
             return slot_key(&metadata, slot).map(Some);
         }
+        if self.tells_of_every_key() {
+            // A certificate that lies there belongs to no key of this card's.
+            return Ok(None);
+        }
         let Some(object) = self.object(slot.certificate())? else { return Ok(None) };
         let Some(der) = tlv::find_optional(&object, 0x70)?.filter(|der| !der.is_empty()) else {
             return Ok(None);
@@ -166,6 +170,11 @@ impl<'c> Piv<'c> {
         }
         let public = PublicKey::from_certificate(der, slot)?;
         Ok(Some(SlotKey { public, pin_policy: None, touch_policy: None, generated: None }))
+    }
+
+    /// Whether the card knows metadata, as far as it was asked: then a slot where [`Self::key`] found none is empty.
+    pub fn tells_of_every_key(&self) -> bool {
+        !self.no_metadata
     }
 
     /// All slots that hold something. One that cannot be read has its error; the others are read all the same.

@@ -30,7 +30,9 @@ pub enum PivError {
         algorithm: u8,
     },
     /// The slot already holds a key.
-    #[error("slot {0:02x} already holds a key")]
+    #[error(
+        "slot {0:02x} already holds a key or a certificate: use the key as it is, without --generate, or name an empty slot with --slot"
+    )]
     SlotTaken(u8),
     /// The card cannot do what is needed.
     #[error("the card does not support {0}")]
@@ -51,11 +53,14 @@ pub enum PivError {
     #[error("the card wants its PIN, or was not touched in time")]
     NotVerified,
     /// The management key has another length than the card's algorithm, or is not the card's.
-    #[error("wrong management key")]
+    #[error("wrong management key: give the card's own in a file with --management-key-file")]
     ManagementKeyWrong,
     /// The card did not prove that it knows the key that it asks for.
     #[error("the card does not know the key itself")]
     Impostor,
+    /// A YubiKey's statement on a key contradicts itself, or what the card said before.
+    #[error("the token's attestation of its key cannot be believed: {0}")]
+    Attestation(&'static str),
     /// The OATH application wants its access key.
     #[error("the token's OATH accounts are protected by a password")]
     AccessKeyNeeded,

@@ -8,10 +8,10 @@ use crate::crypto::{CryptoError, rsa};
 use crate::secret::TokenSecret;
 
 /// OIDs, as their DER values: RFC 5480 section 2.1.1, RFC 8017 appendix A.1.
-const ID_EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+pub(super) const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const SECP256R1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const SECP384R1: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
-const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+pub(super) const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
 /// DER's tags.
 const INTEGER: u16 = 0x02;
@@ -19,6 +19,14 @@ const BIT_STRING: u16 = 0x03;
 const OID: u16 = 0x06;
 const SEQUENCE: u16 = 0x30;
 const VERSION: u16 = 0xa0;
+
+/// The name of a curve.
+pub(super) const fn curve_oid(curve: Curve) -> &'static [u8] {
+    match curve {
+        Curve::P256 => SECP256R1,
+        Curve::P384 => SECP384R1,
+    }
+}
 
 /// The public half of a card's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +141,7 @@ impl PublicKey {
     }
 
     /// The contents of a `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7).
-    fn from_spki(info: &[u8], slot: Slot) -> Result<Self, PivError> {
+    pub(super) fn from_spki(info: &[u8], slot: Slot) -> Result<Self, PivError> {
         let foreign = PivError::ForeignAlgorithm { slot: slot.number(), algorithm: 0 };
         let mut info = tlv::Reader::new(info);
         let mut algorithm = tlv::Reader::new(info.expect(SEQUENCE)?);
@@ -142,7 +150,7 @@ impl PublicKey {
             return Err(PivError::Malformed("a public key of broken bits"));
         };
         match algorithm.expect(OID)? {
-            ID_EC_PUBLIC_KEY => match algorithm.expect(OID)? {
+            EC_PUBLIC_KEY => match algorithm.expect(OID)? {
                 SECP256R1 => Self::ec(Curve::P256, key),
                 SECP384R1 => Self::ec(Curve::P384, key),
                 _ => Err(foreign),

@@ -168,8 +168,8 @@ impl Piv<'_> {
     /// Makes a key in a slot that is empty as far as the card tells, or, with `replace`, in any: the old key is lost.
     /// The management key must have been authenticated. RSA takes up to a minute.
     ///
-    /// Nothing else is written: the caller keeps the public key. A certificate, which is where a card without
-    /// metadata would keep it, has to be signed by somebody, and would say nothing that the caller does not know.
+    /// Nothing else is written. On a card without metadata nobody can see the key before there is a certificate
+    /// beside it ([`PublicKey::certificate`], [`Self::put_certificate`]).
     ///
     /// # Errors
     /// [`PivError::SlotTaken`], [`PivError::NotVerified`], [`PivError::Unsupported`], [`PivError::InvalidKey`],
@@ -187,6 +187,12 @@ impl Piv<'_> {
                 Err(PivError::Channel(error)) => return Err(error.into()),
                 // What cannot be read is there all the same.
                 Ok(Some(_)) | Err(_) => return Err(PivError::SlotTaken(slot.number())),
+            }
+            // Where metadata said that there is no key, there may be somebody's certificate.
+            if self.tells_of_every_key()
+                && self.object(slot.certificate())?.is_some_and(|object| !object.is_empty())
+            {
+                return Err(PivError::SlotTaken(slot.number()));
             }
         }
         // Section 3.3.2: the control reference template; AA and AB are Yubico's.

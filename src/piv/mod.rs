@@ -5,6 +5,8 @@
 //! no FIDO enters. Bytes from a card are an enemy's until decoded; each response is bounded.
 
 pub mod apdu;
+mod attestation;
+mod certificate;
 mod client;
 mod error;
 mod key;
@@ -18,11 +20,12 @@ pub mod tlv;
 mod yubico;
 
 pub use apdu::Session;
+pub use attestation::{Attestation, Roots, Said};
 pub use client::{AID, Found, PinTries, Piv, SlotKey};
 pub use error::{PivError, Status};
 pub use key::{PublicKey, Sealed};
 pub use management::Policies;
 pub use oath::{NewAccount, Oath, OathAccount, OathAnswer, OathHash, OathKind, OathName};
-pub use otp::{Otp, OtpSlot};
+pub use otp::{Otp, OtpCard, OtpReports, OtpSlot, OtpStatus};
 pub use slot::{Algorithm, PinPolicy, Slot, TouchPolicy};
 pub use yubico::Version;

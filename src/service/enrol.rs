@@ -5,7 +5,7 @@ use super::error::Error;
 use super::locks::{Asker, PATIENCE, list, name};
 use crate::secret::ManagementKey;
 use crate::token::registry::Present;
-use crate::token::{Derived, Kind, NewKey, PinPurpose, Wanted, needs};
+use crate::token::{Derived, Kind, NewKey, PinPurpose, Wanted, choices, needs};
 use crate::vault::NewSlot;
 
 /// What a keyslot is called, and whose it is.
@@ -100,6 +100,7 @@ impl Service {
         token: &Present,
         key: NewKey,
     ) -> Result<Enrolled, Error> {
+        choices(token.kind, &key)?;
         let held = token.worker.hold();
         let made = self.make_key(asker, token, key).await;
         drop(held);

@@ -47,6 +47,9 @@ pub enum Error {
         /// What the seed is called there.
         name: String,
     },
+    /// What is plugged in opens the index alone.
+    #[error("{0} has no PIN and opens none of what is guarded: plug in {1}{2}")]
+    WeakToken(String, String, Hints),
     /// All that is plugged in opens this vault already.
     #[error("every connected token is a keyslot of this vault already: plug in the one to be added")]
     NoFurtherToken,
@@ -104,7 +107,9 @@ pub enum Error {
     #[error("{0}; no secret was released")]
     AuditFailed(#[source] AuditError),
     /// The same is going on already.
-    #[error("the token is busy with another program: try again")]
+    #[error(
+        "the token is busy with another program, or answers no more: try again, or unplug it and plug it in again"
+    )]
     Busy,
     /// The wall clock cannot be right.
     #[error("the clock is {0} s behind the last code that was given out: set the clock right and try again")]
@@ -123,6 +128,9 @@ pub enum Error {
     /// AWS's answer could not be read.
     #[error("{0}")]
     AwsAnswer(#[source] crate::aws::Error),
+    /// The token cannot be used as it was asked to be.
+    #[error("{0}")]
+    Unsuitable(#[source] TokenError),
     /// The token did something else.
     #[error("the token failed: {0}")]
     Token(#[source] TokenError),
@@ -141,7 +149,7 @@ impl Error {
             Self::NoVault => "NoVault",
             Self::Locked => "Locked",
             Self::NoToken(_) | Self::TokenNamed(_) | Self::NoFurtherToken | Self::TokenSwapped => "NoToken",
-            Self::WrongToken(..) | Self::SeedElsewhere(_) => "WrongToken",
+            Self::WrongToken(..) | Self::WeakToken(..) | Self::SeedElsewhere(_) => "WrongToken",
             Self::TokenChoice(_) | Self::ConsentChoice(_) => "TokenChoice",
             Self::PinInvalid(_) | Self::PasswordInvalid => "PinInvalid",
             Self::LeftBehind { cause, .. } => cause.name(),
@@ -161,9 +169,12 @@ impl Error {
             Self::Busy => "Busy",
             Self::ClockJumped(_) | Self::ClockMoved | Self::ClockUnconfirmed(_) => "ClockJumped",
             Self::AwsRefused(_) => "AwsRefused",
-            Self::AwsAnswer(_) | Self::Token(_) | Self::TokenFull | Self::Store(..) | Self::Failed(_) => {
-                "Failed"
-            }
+            Self::AwsAnswer(_)
+            | Self::Unsuitable(_)
+            | Self::Token(_)
+            | Self::TokenFull
+            | Self::Store(..)
+            | Self::Failed(_) => "Failed",
         }
     }
 
@@ -182,6 +193,7 @@ impl Error {
                 | Self::NotAuthorized
                 | Self::WrongToken(..)
                 | Self::SeedElsewhere(_)
+                | Self::WeakToken(..)
                 | Self::ClockJumped(_)
                 | Self::ClockMoved
                 | Self::ClockUnconfirmed(_)
@@ -252,12 +264,17 @@ impl From<TokenError> for Error {
             TokenError::Busy => Self::Busy,
             TokenError::PinBlocked => Self::PinBlocked,
             TokenError::PowerCycle => Self::PowerCycle,
-            TokenError::NotAPin => Self::Invalid(error.to_string()),
+            TokenError::NotAPin | TokenError::NotACardsPin => Self::Invalid(error.to_string()),
             TokenError::Another => Self::TokenSwapped,
             TokenError::PasswordInvalid => Self::PasswordInvalid,
             TokenError::NoAccount => Self::NotFound("such OATH account on the token".to_owned()),
             TokenError::AccountTaken => Self::Exists("an OATH account of this name on the token".to_owned()),
             TokenError::Full => Self::TokenFull,
+            TokenError::NoChoice
+            | TokenError::NoKey(_)
+            | TokenError::Unprotected
+            | TokenError::ForeignCertificate
+            | TokenError::UnsuitableCard(_) => Self::Unsuitable(error),
             _ => Self::Token(error),
         }
     }

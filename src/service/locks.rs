@@ -43,6 +43,8 @@ pub(super) struct Key {
 pub(super) struct Tokens {
     pub(super) present: Vec<Present>,
     hints: Hints,
+    /// Whether another program holds one.
+    busy: bool,
 }
 
 /// A connected token and the keyslot that is its own.
@@ -205,12 +207,17 @@ impl Service {
 
     /// The connected token that is a keyslot: found by its credential, without making anything blink.
     async fn find_token(&self, wanted: Option<&str>, header: &Header, lock: Lock) -> Result<Match, Error> {
-        let Tokens { present, hints } = self.present_tokens(wanted).await?;
-        let serves = |slot: &SlotId| header.keyslot(*slot).is_some_and(|slot| slot.serves(lock));
-        let mut found = Vec::new();
+        let Tokens { present, hints, busy } = self.present_tokens(wanted).await?;
+        let mut found: Vec<Match> = Vec::new();
+        let mut weak = None;
         for token in present {
-            if let Some(slot) = self.slot_of(&token, header).await.filter(serves) {
-                found.push(Match { token, slot });
+            let slot = self.slot_of(&token, header).await.and_then(|slot| header.keyslot(slot));
+            match slot {
+                // One token may be there by two wires.
+                Some(slot) if found.iter().any(|found| found.slot == slot.id()) => {}
+                Some(slot) if slot.serves(lock) => found.push(Match { token, slot: slot.id() }),
+                Some(slot) => weak = Some(quoted(slot.label())),
+                None => {}
             }
         }
         if found.len() > 1 {
@@ -220,8 +227,15 @@ impl Service {
             let slots = header.keyslots().iter().filter(|slot| slot.serves(lock));
             let (labels, kinds): (Vec<_>, Vec<_>) =
                 slots.map(|slot| (quoted(slot.label()), slot.kind())).unzip();
+            let labels = labels.join(" or ");
             let all_fido = kinds.iter().all(|kind| Some(*kind) == Kind::Fido.keyslot());
-            Error::WrongToken(labels.join(" or "), if all_fido { hints.without_cards() } else { hints })
+            let hints = if all_fido { hints.without_cards() } else { hints };
+            match weak {
+                // What somebody else holds may be the right one.
+                _ if busy && !all_fido => Error::Busy,
+                Some(weak) => Error::WeakToken(weak, labels, hints),
+                None => Error::WrongToken(labels, hints),
+            }
         })
     }
 
@@ -256,17 +270,16 @@ impl Service {
     /// All tokens that answer, or the one that was named.
     pub(super) async fn present_tokens(&self, wanted: Option<&str>) -> Result<Tokens, Error> {
         let (mut present, troubles) = self.look_for_tokens().await?.present(Patient::Yes).await;
+        let busy = troubles.iter().any(|trouble| trouble.reason == Reason::Busy);
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
-            if present.is_empty() {
-                return Err(no_such_token(wanted));
-            }
         }
-        if present.is_empty() {
-            let busy = troubles.iter().any(|trouble| trouble.reason == Reason::Busy);
-            return Err(if busy { Error::Busy } else { Error::NoToken(Hints::of(troubles)) });
+        match wanted {
+            _ if !present.is_empty() => Ok(Tokens { present, hints: Hints::of(troubles), busy }),
+            _ if busy => Err(Error::Busy),
+            Some(wanted) => Err(no_such_token(wanted)),
+            None => Err(Error::NoToken(Hints::of(troubles))),
         }
-        Ok(Tokens { present, hints: Hints::of(troubles) })
     }
 
     /// What the person confirms with the touch, when the wall clock cannot be believed by itself.

@@ -27,6 +27,7 @@ mod status;
 mod vaults;
 mod who;
 
+pub use crate::token::Roots;
 pub use crate::vault::AccountRef;
 pub use accounts::{AccountInfo, MfaDevice, NewAccount, NewProfile, ProfileInfo};
 pub use codes::CodeRequest;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub hid_sockets: Vec<PathBuf>,
     /// Whether to look for smart cards.
     pub pcsc: bool,
+    /// Whom to believe that a token is what it says it is.
+    pub attestation_roots: Arc<Roots>,
     /// STS endpoints besides AWS's own.
     pub allowed_endpoints: Vec<String>,
 }

@@ -6,8 +6,10 @@ use super::house::Vault;
 use super::locks::no_such_token;
 use crate::token::registry::Patient;
 use crate::token::trouble::Trouble;
+use crate::token::{Attested, attested};
 use crate::vault::{Lock, SlotId};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The vault's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct KeyslotInfo {
     pub kind: String,
     /// Seconds since 1970-01-01 UTC.
     pub created: u64,
+    /// How far it is proved that its key was made in its token.
+    pub attested: Attested,
 }
 
 /// A connected token as clients see it.
@@ -91,8 +95,9 @@ impl Service {
     /// The disk cannot be read.
     pub async fn vault_info(&self) -> Result<VaultInfo, Error> {
         self.refresh().await?;
+        let roots = Arc::clone(&self.settings.attestation_roots);
         self.keeper
-            .ask(|house| {
+            .ask(move |house| {
                 let (state, problem) = match &house.vault {
                     Vault::Absent => (VaultState::Absent, String::new()),
                     Vault::Damaged(problem) => (VaultState::Damaged, problem.text().to_owned()),
@@ -115,6 +120,7 @@ impl Service {
                     label: slot.label().to_owned(),
                     kind: slot.kind().to_owned(),
                     created: slot.created(),
+                    attested: attested(slot.kind(), slot.binding(), &roots),
                 });
                 VaultInfo {
                     state,

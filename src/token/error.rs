@@ -41,6 +41,9 @@ pub enum TokenError {
     /// The PIN can be no PIN of this token; it was not sent.
     #[error("a PIN has at least 4 characters and at most 63 bytes")]
     NotAPin,
+    /// As [`Self::NotAPin`], of a smart card.
+    #[error("a card's PIN has 4 to 8 characters")]
+    NotACardsPin,
     /// The keyslot is another token's.
     #[error("the token does not hold this keyslot's credential")]
     NotEnrolled,
@@ -48,13 +51,24 @@ pub enum TokenError {
     #[error("the keyslot's binding is damaged")]
     Binding,
     /// Slot, algorithm and management key are chosen for PIV alone.
-    #[error("this kind of token has no slots to choose from")]
+    #[error(
+        "this kind of token leaves no such choice: leave --slot, --generate and --management-key-file out"
+    )]
     NoChoice,
     /// There is no key to be used.
-    #[error("slot {0:02x} holds no key that can be seen")]
+    #[error(
+        "slot {0:02x} holds no key that can be seen: have one made with --generate, or name another with --slot"
+    )]
     NoKey(u8),
+    /// What it answers was not sealed to it.
+    #[error(
+        "the key in the slot is not the one in its certificate: put the right certificate there, or take another slot"
+    )]
+    ForeignCertificate,
     /// Whoever plugs the card in could use the key.
-    #[error("the key asks for neither PIN nor touch")]
+    #[error(
+        "the key asks for neither PIN nor touch, so whoever has the card could use it: take another slot or another card"
+    )]
     Unprotected,
     /// Another token is where this one was.
     #[error("another token is in its place")]
@@ -77,6 +91,9 @@ pub enum TokenError {
     /// Everything else the token can answer.
     #[error("{0}")]
     Ctap(#[source] CtapError),
+    /// The card, or what it holds, does not fit what was asked for.
+    #[error("{0}")]
+    UnsuitableCard(#[source] PivError),
     /// Everything else a card can answer.
     #[error("{0}")]
     Card(#[source] PivError),
@@ -90,13 +107,18 @@ impl From<PivError> for TokenError {
             PivError::PinWrong(_) => Self::PinInvalid,
             PivError::LastTry => Self::LastTry,
             PivError::PinBlocked => Self::PinBlocked,
-            PivError::NotAPin => Self::NotAPin,
+            PivError::NotAPin => Self::NotACardsPin,
             PivError::NotVerified => Self::PinRequired,
             PivError::AccessKeyNeeded => Self::PasswordNeeded,
             PivError::AccessKeyWrong => Self::PasswordInvalid,
             PivError::NoAccount => Self::NoAccount,
             PivError::AccountTaken => Self::AccountTaken,
             PivError::Full => Self::Full,
+            PivError::SlotTaken(_)
+            | PivError::ForeignAlgorithm { .. }
+            | PivError::Unsupported(_)
+            | PivError::ManagementKeyWrong
+            | PivError::Attestation(_) => Self::UnsuitableCard(error),
             other => Self::Card(other),
         }
     }

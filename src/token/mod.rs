@@ -15,7 +15,7 @@ pub mod registry;
 pub mod trouble;
 pub mod worker;
 
-pub use crate::piv::{OathAccount, OathKind, OathName};
+pub use crate::piv::{OathAccount, OathKind, OathName, Roots};
 pub use codes::{Access, CodeToken, Contents, NewSeed};
 pub use error::TokenError;
 
@@ -225,6 +225,50 @@ pub fn needs(kind: Kind, binding: &[u8]) -> Result<Needs, TokenError> {
         Kind::OtpHmac => Needs { pin: false, touch: otp_hmac::Binding::decode(binding)?.touch },
         Kind::Oath => return Err(TokenError::Binding),
     })
+}
+
+/// Whether a kind of token leaves the choices of `key` at all: to be asked before a person is.
+///
+/// # Errors
+/// [`TokenError::NoChoice`], [`TokenError::UnsuitableCard`].
+pub fn choices(kind: Kind, key: &NewKey) -> Result<(), TokenError> {
+    match kind {
+        Kind::Fido if key.is_plain() => Ok(()),
+        Kind::Fido | Kind::Oath => Err(TokenError::NoChoice),
+        Kind::Piv => piv::choices(key).map(drop),
+        Kind::OtpHmac => otp_hmac::choice(key).map(drop),
+    }
+}
+
+/// How far it is proved that a keyslot's key was made in its token, and has never been anywhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attested {
+    /// Not at all: the token says nothing of it.
+    No,
+    /// The token says so, in itself without contradiction; whether it is one of those that can be believed, nobody
+    /// knows.
+    Itself,
+    /// Somebody who is trusted vouches for the token.
+    Rooted,
+}
+
+impl Attested {
+    /// What listings call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::No => "none",
+            Self::Itself => "self",
+            Self::Rooted => "rooted",
+        }
+    }
+}
+
+/// How far the evidence in a keyslot goes. `kind` is the keyslot's ([`Kind::keyslot`]).
+pub fn attested(kind: &str, binding: &[u8], roots: &Roots) -> Attested {
+    if Some(kind) != Kind::Piv.keyslot() {
+        return Attested::No;
+    }
+    piv::Binding::decode(binding).map_or(Attested::No, |binding| binding.attested(roots))
 }
 
 /// The value, or null. The outer `None`: neither.

@@ -1,36 +1,52 @@
-//! YubiKey HMAC-SHA1 challenge-response, over CCID: opens the unlock lock only, for it has no PIN and its answer
-//! never changes.
+//! YubiKey HMAC-SHA1 challenge-response, over CCID or the reports of its keyboard: opens the unlock lock only, for it
+//! has no PIN and its answer never changes. A keyslot knows token and slot, and not the wire.
 
 use super::{Derived, Device, NewKey, PinPurpose, Token, TokenError, Touch, Traits, Wanted};
-use crate::channel::{Card, Patience};
+use crate::channel::{Card, FeatureReports, Patience};
 use crate::crypto::random;
-use crate::piv::{Otp, OtpSlot, PivError};
+use crate::piv::{Otp, OtpCard, OtpReports, OtpSlot, PivError};
 use crate::secret::Pin;
 use minicbor::{Decoder, Encoder};
 
-/// The OTP application of a YubiKey in a reader.
+/// What the application is reached by.
+pub(super) enum Wire {
+    /// A reader.
+    Card(Box<dyn Card>),
+    /// A keyboard.
+    Reports(Box<dyn FeatureReports>),
+}
+
+/// The OTP application of a YubiKey; connected when it is first asked something.
 pub(super) struct OtpHmacToken {
-    connect: Box<dyn Fn() -> Result<Box<dyn Card>, TokenError> + Send>,
-    card: Option<Box<dyn Card>>,
+    connect: Box<dyn Fn() -> Result<Wire, TokenError> + Send>,
+    wire: Option<Wire>,
 }
 
 impl OtpHmacToken {
-    pub(super) fn new(connect: impl Fn() -> Result<Box<dyn Card>, TokenError> + Send + 'static) -> Self {
-        Self { connect: Box::new(connect), card: None }
+    pub(super) fn new(connect: impl Fn() -> Result<Wire, TokenError> + Send + 'static) -> Self {
+        Self { connect: Box::new(connect), wire: None }
     }
 
+    /// One transaction.
     fn transaction<R>(
         &mut self,
         patience: &Patience,
-        run: impl FnOnce(&mut Otp<'_>) -> Result<R, TokenError>,
+        run: impl FnOnce(&mut dyn Otp) -> Result<R, TokenError>,
     ) -> Result<R, TokenError> {
-        let card = match &mut self.card {
-            Some(card) => card,
-            None => self.card.insert((self.connect)()?),
+        let wire = match &mut self.wire {
+            Some(wire) => wire,
+            None => self.wire.insert((self.connect)()?),
         };
-        let result = Otp::open(card, patience).map_err(TokenError::from).and_then(|mut otp| run(&mut otp));
+        let result = match wire {
+            Wire::Card(card) => {
+                OtpCard::open(card, patience).map_err(TokenError::from).and_then(|mut otp| run(&mut otp))
+            }
+            Wire::Reports(reports) => OtpReports::open(reports, patience)
+                .map_err(TokenError::from)
+                .and_then(|mut otp| run(&mut otp)),
+        };
         if matches!(result, Err(TokenError::Gone | TokenError::TimedOut | TokenError::Cancelled)) {
-            self.card = None;
+            self.wire = None;
         }
         result
     }
@@ -39,7 +55,7 @@ impl OtpHmacToken {
 impl Device for OtpHmacToken {
     fn traits(&mut self, patience: &Patience) -> Result<Traits, TokenError> {
         self.transaction(patience, |otp| {
-            let touch = match [OtpSlot::One, OtpSlot::Two].map(|slot| otp.needs_touch(slot)) {
+            let touch = match [OtpSlot::One, OtpSlot::Two].map(|slot| otp.status().needs_touch(slot)) {
                 [true, true] => Touch::Always,
                 [false, false] => Touch::Never,
                 _ => Touch::Unknown,
@@ -50,7 +66,7 @@ impl Device for OtpHmacToken {
     }
 
     fn release(&mut self) {
-        self.card = None;
+        self.wire = None;
     }
 }
 
@@ -60,7 +76,8 @@ impl Token for OtpHmacToken {
             bindings.iter().map(|bytes| Binding::decode(bytes)).collect::<Result<_, _>>()?;
         self.transaction(patience, |otp| {
             let serial = otp.serial()?;
-            let ours = |binding: &Binding| binding.serial == serial && otp.is_configured(binding.slot());
+            let ours =
+                |binding: &Binding| binding.serial == serial && otp.status().is_configured(binding.slot());
             Ok(bindings.iter().position(ours))
         })
     }
@@ -80,22 +97,15 @@ impl Token for OtpHmacToken {
         patience: &Patience,
         _: &mut dyn FnMut(),
     ) -> Result<Vec<u8>, TokenError> {
-        if key.generate.is_some() || key.management_key.is_some() {
-            return Err(TokenError::NoChoice);
-        }
-        let second = match key.slot.as_deref() {
-            Some("1") => false,
-            None | Some("2") => true,
-            Some(_) => return Err(PivError::Unsupported("OTP slots other than 1 and 2").into()),
-        };
+        let second = choice(key)?;
         let challenge = random::public().map_err(|_no_randomness| TokenError::Busy)?;
         self.transaction(patience, |otp| {
             let mut binding = Binding { second, challenge, serial: otp.serial()?, touch: false };
             let slot = binding.slot();
-            if !otp.is_configured(slot) {
+            if !otp.status().is_configured(slot) {
                 return Err(PivError::Unsupported("challenge-response in this OTP slot: it is empty").into());
             }
-            binding.touch = otp.needs_touch(slot);
+            binding.touch = otp.status().needs_touch(slot);
             Ok(binding.encode())
         })
     }
@@ -121,6 +131,18 @@ impl Token for OtpHmacToken {
                 .map_err(|error| if error == PivError::NotVerified { untouched } else { error.into() })?;
             Ok(Derived { unlock: Some(unlock), guard: None })
         })
+    }
+}
+
+/// Whether it is the second slot.
+pub(super) fn choice(key: &NewKey) -> Result<bool, TokenError> {
+    if key.generate.is_some() || key.management_key.is_some() {
+        return Err(TokenError::NoChoice);
+    }
+    match key.slot.as_deref() {
+        Some("1") => Ok(false),
+        None | Some("2") => Ok(true),
+        Some(_) => Err(PivError::Unsupported("OTP slots other than 1 and 2").into()),
     }
 }
 

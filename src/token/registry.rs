@@ -1,20 +1,24 @@
 //! Which tokens are connected. Asked anew at each use: a token has its thread from when it is first seen until
 //! its device is gone.
 
+mod look;
+
+pub use look::{Look, Patient};
+
 use super::arrivals::Arrivals;
 use super::cards::Cards;
 use super::fido::FidoToken;
 use super::oath::OathToken;
-use super::otp_hmac::OtpHmacToken;
+use super::otp_hmac::{OtpHmacToken, Wire as OtpWire};
 use super::piv::PivToken;
 use super::trouble::{Reason, Trouble, Wire};
 use super::worker::Worker;
 use super::{CodeToken, Device, Kind, Token, TokenError, Traits};
-use crate::piv::PivError;
+use crate::transport::features::{self, HidrawReports};
 use crate::transport::hidraw;
 use crate::transport::pcsc::{PcscCard, Reader, ReaderError};
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -29,6 +33,8 @@ const HUNG: Duration = Duration::from_secs(10);
 enum Place {
     HidSocket(PathBuf),
     Hidraw(PathBuf),
+    /// A keyboard of Yubico's.
+    Keyboard(PathBuf),
     /// A reader by its name, and which of the card's applications.
     Card(String, Kind),
 }
@@ -37,6 +43,7 @@ impl Place {
     const fn kind(&self) -> Kind {
         match self {
             Self::HidSocket(_) | Self::Hidraw(_) => Kind::Fido,
+            Self::Keyboard(_) => Kind::OtpHmac,
             Self::Card(_, kind) => *kind,
         }
     }
@@ -44,7 +51,7 @@ impl Place {
     const fn wire(&self) -> Wire {
         match self {
             Self::HidSocket(_) => Wire::Socket,
-            Self::Hidraw(_) => Wire::Node,
+            Self::Hidraw(_) | Self::Keyboard(_) => Wire::Node,
             Self::Card(..) => Wire::Card,
         }
     }
@@ -53,7 +60,7 @@ impl Place {
     fn id(&self) -> String {
         use std::os::unix::ffi::OsStrExt as _;
         let place = match self {
-            Self::HidSocket(path) | Self::Hidraw(path) => path.as_os_str().as_bytes(),
+            Self::HidSocket(path) | Self::Hidraw(path) | Self::Keyboard(path) => path.as_os_str().as_bytes(),
             Self::Card(reader, _) => reader.as_bytes(),
         };
         id(self.kind(), &[place])
@@ -211,6 +218,18 @@ impl Registry {
             };
             found.insert(Place::Hidraw(hid.path), device);
         }
+        for hid in features::yubico_keyboards().unwrap_or_default() {
+            let path = hid.path.clone();
+            let connect = move || Ok(OtpWire::Reports(Box::new(HidrawReports::open(&path)?)));
+            let device = Found::<dyn Token> {
+                seat: hid.path.display().to_string(),
+                product: hid.product.unwrap_or_else(|| "YubiKey".to_owned()),
+                serial: String::new(),
+                is_virtual: false,
+                open: Box::new(OtpHmacToken::new(connect)),
+            };
+            found.insert(Place::Keyboard(hid.path), device);
+        }
         for (seat, reader) in readers {
             for kind in [Kind::Piv, Kind::OtpHmac] {
                 let at = reader.clone();
@@ -221,7 +240,7 @@ impl Registry {
                     serial: String::new(),
                     is_virtual: reader.is_virtual(),
                     open: match kind {
-                        Kind::OtpHmac => Box::new(OtpHmacToken::new(connect)),
+                        Kind::OtpHmac => Box::new(OtpHmacToken::new(move || connect().map(OtpWire::Card))),
                         Kind::Fido | Kind::Piv | Kind::Oath => Box::new(PivToken::new(connect)),
                     },
                 };
@@ -267,105 +286,6 @@ fn renew<T: ?Sized + Device + 'static>(
     }
 }
 
-/// Whether to ask also those that did not answer a moment ago.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patient {
-    /// A token is needed: one that hung may be well again.
-    Yes,
-    /// It is for a list: nobody should wait for one that hangs.
-    No,
-}
-
-/// What was plugged in at one moment.
-#[derive(Debug)]
-pub struct Look {
-    tokens: BTreeMap<Place, Known>,
-    codes: BTreeMap<Place, Known<Worker<dyn CodeToken>>>,
-    /// Of what is not there to be asked.
-    troubles: Vec<Trouble>,
-}
-
-impl Look {
-    /// Those that can be keyslots and answer, in a fixed order, and why the others do not.
-    pub async fn present(self, patience: Patient) -> (Vec<Present>, Vec<Trouble>) {
-        let answers = ask(self.tokens, patience).await;
-        let any = !answers.present.is_empty();
-        (answers.present, Trouble::settle([self.troubles, answers.troubles].concat(), any))
-    }
-
-    /// The same, of those that make one-time codes.
-    pub async fn codes(self, patience: Patient) -> (Vec<PresentCodes>, Vec<Trouble>) {
-        let answers = ask(self.codes, patience).await;
-        let any = !answers.present.is_empty();
-        (answers.present, Trouble::settle([self.troubles, answers.troubles].concat(), any))
-    }
-
-    /// Both. A card that has none of the applications that it may have is told of, too.
-    pub async fn all(self, patience: Patient) -> (Vec<Present>, Vec<PresentCodes>, Vec<Trouble>) {
-        let (tokens, codes) = tokio::join!(ask(self.tokens, patience), ask(self.codes, patience));
-        let lacks_all = tokens.lacks.into_iter().filter(|seat| codes.lacks.contains(seat));
-        let foreign = lacks_all.map(|place| Trouble { reason: Reason::ForeignCard, place }).collect();
-        let any = !tokens.present.is_empty() || !codes.present.is_empty();
-        let troubles = [self.troubles, tokens.troubles, codes.troubles, foreign].concat();
-        (tokens.present, codes.present, Trouble::settle(troubles, any))
-    }
-}
-
-/// What tokens answered.
-struct Answers<W> {
-    present: Vec<Present<W>>,
-    troubles: Vec<Trouble>,
-    /// The readers whose cards have none of the applications that they were asked for.
-    lacks: BTreeSet<String>,
-}
-
-async fn ask<T: ?Sized + Device + 'static>(
-    all: BTreeMap<Place, Known<Worker<T>>>,
-    patience: Patient,
-) -> Answers<Worker<T>> {
-    let mut asked = tokio::task::JoinSet::new();
-    for (place, known) in all {
-        asked.spawn(async move {
-            let last = known.last.lock().ok().and_then(|last| last.clone());
-            if known.is_hopeless(patience) {
-                let answer = last.ok_or(TokenError::TimedOut);
-                return (place, known, answer);
-            }
-            let answer = known
-                .worker
-                .run(HELLO, |token, patience| {
-                    let traits = token.traits(patience);
-                    token.release();
-                    traits
-                })
-                .await;
-            known.remember(&answer);
-            (place, known, answer)
-        });
-    }
-    let mut present = BTreeMap::new();
-    let mut troubles = Vec::new();
-    let (mut lacks, mut has) = (BTreeSet::new(), BTreeSet::new());
-    while let Some(joined) = asked.join_next().await {
-        let Ok((place, known, answer)) = joined else { continue };
-        // A card is asked for each application that it may have.
-        if let Err(TokenError::Card(PivError::NoApplication(_))) = answer {
-            lacks.insert(known.seat);
-            continue;
-        }
-        has.insert(known.seat.clone());
-        match answer {
-            Ok(traits) => {
-                let token = describe(&place, known, traits);
-                present.insert(place, token);
-            }
-            Err(error) => troubles.extend(Trouble::of_token(&error, place.wire(), known.seat)),
-        }
-    }
-    let lacks = lacks.into_iter().filter(|seat| !has.contains(seat)).collect();
-    Answers { present: by_serial(present.into_values().collect()), troubles, lacks }
-}
-
 /// Readers with a card, by what people call their places, and the places of those that cannot be reached: PC/SC knows a
 /// reader by its name alone, and with two of one name it means the first.
 fn seats(readers: &[Reader]) -> (Vec<(String, Reader)>, Vec<String>) {
@@ -383,36 +303,6 @@ fn seats(readers: &[Reader]) -> (Vec<(String, Reader)>, Vec<String>) {
 /// Whether there may be something at a path; one that may not be looked at counts.
 fn may_exist(path: &std::path::Path) -> bool {
     path.try_exists().unwrap_or(true)
-}
-
-/// Names those by their serial numbers that have one of their own: where several claim the same, each is named by its
-/// place, so that none of them can pass for another.
-fn by_serial<W>(mut present: Vec<Present<W>>) -> Vec<Present<W>> {
-    let mut claims: BTreeMap<(Kind, String), usize> = BTreeMap::new();
-    for token in &present {
-        let claimed = claims.entry((token.kind, token.serial.clone())).or_default();
-        *claimed = claimed.saturating_add(1);
-    }
-    for token in &mut present {
-        let alone = claims.get(&(token.kind, token.serial.clone())) == Some(&1);
-        if alone && !token.serial.is_empty() {
-            token.id = id(token.kind, &[b"serial\0", token.serial.as_bytes()]);
-        }
-    }
-    present
-}
-
-fn describe<W>(place: &Place, known: Known<W>, traits: Traits) -> Present<W> {
-    let serial = if known.serial.is_empty() { traits.serial.clone() } else { None };
-    Present {
-        id: place.id(),
-        kind: place.kind(),
-        product: known.product,
-        serial: serial.unwrap_or(known.serial),
-        is_virtual: known.is_virtual,
-        traits,
-        worker: known.worker,
-    }
 }
 
 #[cfg(test)]

@@ -39,11 +39,16 @@ pub struct HidDevice {
 /// # Errors
 /// [`ChannelError::Io`] if the devices cannot be listed.
 pub fn fido_devices() -> Result<Vec<HidDevice>, ChannelError> {
+    devices(|device| device.usage_page() == FIDO_USAGE_PAGE && device.usage() == FIDO_USAGE_CTAPHID)
+}
+
+/// Those that `wanted` picks.
+pub(super) fn devices(wanted: impl Fn(&hidapi::DeviceInfo) -> bool) -> Result<Vec<HidDevice>, ChannelError> {
     let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let api = hidapi::HidApi::new().or(Err(ChannelError::Io(ErrorKind::Other)))?;
     let mut found: Vec<HidDevice> = api
         .device_list()
-        .filter(|device| device.usage_page() == FIDO_USAGE_PAGE && device.usage() == FIDO_USAGE_CTAPHID)
+        .filter(|device| wanted(device))
         .map(|device| HidDevice {
             path: PathBuf::from(OsStr::from_bytes(device.path().to_bytes())),
             vendor_id: device.vendor_id(),

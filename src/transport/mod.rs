@@ -4,6 +4,7 @@
 //! Devices and sockets are opened here and nowhere else; no protocol is spoken: a report is 64 bytes, and an APDU
 //! some more, without meaning. Nothing here may use another room than `channel`.
 
+pub mod features;
 pub mod hidraw;
 pub mod pcsc;
 mod promise;

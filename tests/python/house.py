@@ -103,6 +103,8 @@ class House:
     """The directory and all that runs in it."""
 
     token_class = VirtualToken
+    # More lines for the daemon's [tokens].
+    tokens_config = ""
 
     def __init__(
         self,
@@ -159,7 +161,7 @@ class House:
         sockets = json.dumps(self.sockets(*sockets))
         endpoints = json.dumps([self.endpoint, *allowed])
         (self.dir / "rootseald.toml").write_text(
-            f"[tokens]\nhid_sockets = {sockets}\n[aws]\nallowed_endpoints = {endpoints}\n"
+            f"[tokens]\nhid_sockets = {sockets}\n{self.tokens_config}[aws]\nallowed_endpoints = {endpoints}\n"
         )
         environment = self.environment(**self._daemon_environment)
         self._daemon, _ = spawn(self.daemon_argv(), self.dir, "rootseald", env=environment)

@@ -1,7 +1,7 @@
 //! What the fuzz target does with an input; `tests/corpus_piv.rs` does the same with the corpus.
 
 use crate::card;
-use rootseal::piv::{NewAccount, Oath, OathHash, OathName, Otp, OtpSlot};
+use rootseal::piv::{NewAccount, Oath, OathHash, OathName, Otp as _, OtpCard, OtpSlot};
 use rootseal::secret::{OathAccessKey, TotpSeed};
 
 /// The first byte says what the card is asked, the rest is what it answers, to SELECT first. Returns whether it was
@@ -11,7 +11,7 @@ pub(crate) fn run(data: &[u8]) -> bool {
     let Some(patience) = card::patience() else { return false };
     let mut card = card::InputCard { left, selects: false };
     if *question == 9 {
-        let Ok(mut otp) = Otp::open(&mut card, &patience) else { return false };
+        let Ok(mut otp) = OtpCard::open(&mut card, &patience) else { return false };
         return otp.serial().is_ok() && otp.challenge_response(OtpSlot::Two, b"challenge").is_ok();
     }
     let Ok(mut oath) = Oath::open(&mut card, &patience) else { return false };

@@ -216,6 +216,8 @@ pub struct KeyslotRow {
     pub created: u64,
     /// Its token is plugged in.
     pub present: bool,
+    /// `none`, `self` or `rooted`: how far it is proved that its key was made in its token.
+    pub attested: String,
 }
 
 /// The vault's properties.

@@ -151,12 +151,18 @@ fn a_key_is_made_where_none_is() {
     assert_eq!(generate(&plain, None, false), Ok(expected.clone()));
     let policies = Some(Policies { pin: PinPolicy::Once, touch: TouchPolicy::Always });
     let asked = [("004700820bac09800111aa0102ab010200", &*made)];
-    assert_eq!(generate(&asked, policies, true), Ok(expected));
+    assert_eq!(generate(&asked, policies, true).as_ref(), Ok(&expected));
     // What is there, and what may be there, stays.
     for there in ["6a80", "5302ffff9000"] {
         let lines = [("00f7008200", "6d00"), ("00cb3fff055c035fc10d00", there)];
         assert_eq!(generate(&lines, None, false), Err(PivError::SlotTaken(0x82)));
     }
+    // A certificate without a key, too.
+    let lines = [("00f7008200", "6a88"), ("00cb3fff055c035fc10d00", "5302ffff9000")];
+    assert_eq!(generate(&lines, None, false), Err(PivError::SlotTaken(0x82)));
+    let none =
+        [("00f7008200", "6a88"), ("00cb3fff055c035fc10d00", "6a82"), ("0047008205ac0380011100", &*made)];
+    assert_eq!(generate(&none, None, false).as_ref(), Ok(&expected));
     let refused = |answer| generate(&[("0047008205ac0380011100", answer)], None, true);
     assert_eq!(refused("6982"), Err(PivError::NotVerified));
     assert_eq!(refused("6a80"), Err(PivError::Unsupported("a key of this kind in this slot")));

@@ -240,8 +240,8 @@ fn a_challenge_is_answered_by_hmac() {
         let mut script =
             Script::new(&[(OTP, "05070403 0f00 9000".replace(' ', "").as_str()), (command, answer)]);
         let patience = patience();
-        let mut otp = Otp::open(&mut script, &patience).unwrap();
-        assert!(otp.is_configured(OtpSlot::One) && otp.needs_touch(OtpSlot::Two));
+        let mut otp = OtpCard::open(&mut script, &patience).unwrap();
+        assert!(otp.status().is_configured(OtpSlot::One) && otp.status().needs_touch(OtpSlot::Two));
         otp.challenge_response(slot, challenge).map(|secret| secret.with(hex))
     };
     let (mac, zeros, ones) = ("ab".repeat(20), "00".repeat(62), "01".repeat(62));
@@ -263,8 +263,8 @@ fn a_challenge_is_answered_by_hmac() {
     assert_eq!(refused("ab9000"), Err(PivError::Malformed("an OTP answer of another length")));
     let patience = patience();
     let mut script = Script::new(&[(OTP, "0507040300009000"), ("0001100000", "00bc614e9000")]);
-    let mut otp = Otp::open(&mut script, &patience).unwrap();
-    assert!(!otp.is_configured(OtpSlot::One) && !otp.needs_touch(OtpSlot::One));
+    let mut otp = OtpCard::open(&mut script, &patience).unwrap();
+    assert!(!otp.status().is_configured(OtpSlot::One) && !otp.status().needs_touch(OtpSlot::One));
     assert_eq!(otp.serial(), Ok(Some(12_345_678)));
     for length in [0, 64, 100] {
         let refused = otp.challenge_response(OtpSlot::One, &vec![1; length]);
@@ -272,6 +272,6 @@ fn a_challenge_is_answered_by_hmac() {
     }
     for short in ["9000", "05079000", "05070403009000"] {
         let mut script = Script::new(&[(OTP, short)]);
-        assert!(matches!(Otp::open(&mut script, &patience), Err(PivError::Malformed(_))));
+        assert!(matches!(OtpCard::open(&mut script, &patience), Err(PivError::Malformed(_))));
     }
 }

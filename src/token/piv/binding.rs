@@ -1,7 +1,7 @@
 //! What the vault keeps of a PIV card, in its own encoding.
 
-use crate::piv::{Algorithm, PublicKey, Slot};
-use crate::token::{TokenError, optional};
+use crate::piv::{Algorithm, Attestation, PublicKey, Roots, Said, Slot};
+use crate::token::{Attested, TokenError, optional};
 use minicbor::{Decoder, Encoder};
 
 /// The longest certificate that is kept, in bytes.
@@ -49,6 +49,18 @@ impl Binding {
         };
         out.u8(6)?.bool(self.pin)?.u8(7)?.bool(self.touch)?.u8(8)?;
         write_list(out, &self.evidence)
+    }
+
+    /// How far the evidence goes: it is of this key, and its attester is one of `roots`, or vouched for by one.
+    pub(in crate::token) fn attested(&self, roots: &Roots) -> Attested {
+        let [statement, attester] = self.evidence.as_slice() else { return Attested::No };
+        let said = Said { serial: self.serial, ..Said::default() };
+        let attestation = Attestation::verify(statement, attester);
+        match attestation.and_then(|found| found.agrees(&self.key, &said).map(|()| found.is_rooted(roots))) {
+            Ok(true) => Attested::Rooted,
+            Ok(false) => Attested::Itself,
+            Err(_) => Attested::No,
+        }
     }
 
     pub(in crate::token) fn decode(bytes: &[u8]) -> Result<Self, TokenError> {

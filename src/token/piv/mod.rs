@@ -10,8 +10,10 @@ pub(super) use binding::Binding;
 
 use super::{Derived, Device, NewKey, PinPurpose, Token, TokenError, Touch, Traits, Wanted};
 use crate::channel::{Card, Patience};
+use crate::crypto::hash;
 use crate::piv::{
-    Algorithm, PinPolicy, PinTries, Piv, PivError, Policies, PublicKey, Slot, SlotKey, TouchPolicy,
+    Algorithm, Attestation, PinPolicy, PinTries, Piv, PivError, Policies, PublicKey, Said, Slot, SlotKey,
+    TouchPolicy,
 };
 use crate::secret::{ManagementKey, Pin, TokenSecret};
 
@@ -29,11 +31,13 @@ pub(super) struct PivToken {
     pin: Option<Pin>,
     /// The tries that whoever typed the PIN was told of.
     told: Option<u8>,
+    /// What a new key has to answer, and the binding that it is of.
+    expected: Option<(Vec<u8>, [TokenSecret; 2])>,
 }
 
 impl PivToken {
     pub(super) fn new(connect: impl Fn() -> Result<Wire, TokenError> + Send + 'static) -> Self {
-        Self { connect: Box::new(connect), card: None, pin: None, told: None }
+        Self { connect: Box::new(connect), card: None, pin: None, told: None, expected: None }
     }
 
     /// One transaction.
@@ -73,6 +77,7 @@ impl Device for PivToken {
     fn release(&mut self) {
         self.pin = None;
         self.told = None;
+        self.expected = None;
         self.card = None;
     }
 }
@@ -82,17 +87,26 @@ impl Token for PivToken {
         let bindings: Vec<_> =
             bindings.iter().map(|bytes| Binding::decode(bytes)).collect::<Result<_, _>>()?;
         self.transaction(patience, |piv| {
-            let (guid, serial) = (piv.guid().ok().flatten(), piv.serial()?);
+            let (guid, serial) = (piv.guid(), piv.serial()?);
+            if let Err(PivError::Channel(error)) = guid {
+                return Err(error.into());
+            }
+            let guid = guid.ok().flatten();
             for (index, binding) in bindings.iter().enumerate() {
-                if (binding.guid, binding.serial) != (guid, serial) {
+                if binding.serial != serial {
                     continue;
                 }
-                // Another key in the slot is another keyslot's, and one that cannot be seen may be ours.
-                match piv.key(binding.slot) {
-                    Ok(Some(SlotKey { public, .. })) if public != binding.key => {}
+                let ours = match piv.key(binding.slot) {
+                    Ok(Some(SlotKey { public, .. })) => public == binding.key,
                     Err(PivError::Channel(error)) => return Err(error.into()),
-                    Err(PivError::ForeignAlgorithm { .. } | PivError::InvalidKey) => {}
-                    Ok(_) | Err(_) => return Ok(Some(index)),
+                    Err(PivError::ForeignAlgorithm { .. } | PivError::InvalidKey) => false,
+                    Ok(None) if piv.tells_of_every_key() => false,
+                    // Nobody can see it: it may be ours if the card is. (The number alone tells nothing: tools write a
+                    // new one whenever something on the card changes.)
+                    Ok(None) | Err(_) => binding.guid == guid,
+                };
+                if ours {
+                    return Ok(Some(index));
                 }
             }
             Ok(None)
@@ -125,15 +139,13 @@ impl Token for PivToken {
         _: &mut dyn FnMut(),
     ) -> Result<Vec<u8>, TokenError> {
         let pin = self.pin.take().ok_or(TokenError::PinRequired)?;
-        let slot = key.slot.as_deref().map_or(Ok(Slot::KEY_MANAGEMENT), str::parse)?;
-        let generate: Option<Algorithm> = key.generate.as_deref().map(str::parse).transpose()?;
-        let (made, yubikey) = self.transaction(patience, |piv| {
+        let (slot, generate) = choices(key)?;
+        let made = self.transaction(patience, |piv| {
             piv.verify_pin(&pin, false)?;
-            let made = match generate {
-                Some(algorithm) => generated(piv, slot, algorithm, key.management_key.as_ref())?,
-                None => piv.key(slot)?.ok_or(TokenError::NoKey(slot.number()))?,
-            };
-            Ok((made, piv.version()?.is_some()))
+            match generate {
+                Some(algorithm) => generated(piv, slot, algorithm, key.management_key.as_ref()),
+                None => piv.key(slot)?.ok_or(TokenError::NoKey(slot.number())),
+            }
         })?;
         let pin_free = made.pin_policy == Some(PinPolicy::Never);
         let touch_free = matches!(made.touch_policy, None | Some(TouchPolicy::Never));
@@ -141,23 +153,35 @@ impl Token for PivToken {
             return Err(TokenError::Unprotected);
         }
         let [unlock, guard] = [made.public.seal(LABELS[0])?, made.public.seal(LABELS[1])?];
+        let expected = [unlock.secret, guard.secret];
         // The card was reset, and has forgotten the PIN.
-        self.transaction(patience, |piv| {
+        let binding = self.transaction(patience, |piv| {
             if made.pin_policy.is_none() {
                 refuses_without_pin(piv, slot, &made.public, &unlock.capsule)?;
             }
+            let said = Said {
+                serial: piv.serial()?,
+                version: piv.version()?,
+                policies: (made.pin_policy, made.touch_policy),
+            };
             let binding = Binding {
                 slot,
                 capsules: [unlock.capsule, guard.capsule],
                 guid: piv.guid().ok().flatten(),
-                serial: piv.serial()?,
+                serial: said.serial,
                 pin: !pin_free,
                 touch: !touch_free,
-                evidence: if yubikey { evidence(piv, slot) } else { Vec::new() },
+                evidence: if said.version.is_some() {
+                    evidence(piv, slot, &made.public, &said)?
+                } else {
+                    Vec::new()
+                },
                 key: made.public,
             };
             Ok(binding.encode())
-        })
+        })?;
+        self.expected = Some((binding.clone(), expected));
+        Ok(binding)
     }
 
     fn derive(
@@ -167,9 +191,10 @@ impl Token for PivToken {
         patience: &Patience,
         blinks: &mut dyn FnMut(),
     ) -> Result<Derived, TokenError> {
+        let expected = self.expected.take().filter(|(of, _)| of == binding).map(|(_, secrets)| secrets);
         let binding = Binding::decode(binding)?;
         let pin = self.pin.take();
-        self.transaction(patience, |piv| {
+        let derived = self.transaction(patience, |piv| {
             let mut open = |wanted: bool, lock: usize| -> Result<Option<TokenSecret>, TokenError> {
                 let (Some(capsule), Some(label), true) =
                     (binding.capsules.get(lock), LABELS.get(lock), wanted)
@@ -196,8 +221,25 @@ impl Token for PivToken {
                 })
             };
             Ok(Derived { unlock: open(wanted.unlock, 0)?, guard: open(wanted.guard, 1)? })
-        })
+        })?;
+        if let Some([unlock, guard]) = expected
+            && !(derived.unlock.as_ref().is_none_or(|secret| same(secret, &unlock))
+                && derived.guard.as_ref().is_none_or(|secret| same(secret, &guard)))
+        {
+            return Err(TokenError::ForeignCertificate);
+        }
+        Ok(derived)
     }
+}
+
+fn same(a: &TokenSecret, b: &TokenSecret) -> bool {
+    a.with(|a| b.with(|b| hash::equal(a, b)))
+}
+
+/// The slot, and the algorithm of a key to be made.
+pub(super) fn choices(key: &NewKey) -> Result<(Slot, Option<Algorithm>), TokenError> {
+    let slot = key.slot.as_deref().map_or(Ok(Slot::KEY_MANAGEMENT), str::parse)?;
+    Ok((slot, key.generate.as_deref().map(str::parse).transpose()?))
 }
 
 /// A new key in an empty slot, with the PIN verified; made with the management key that was given, that the PIN
@@ -219,6 +261,7 @@ fn generated(
     let yubikey = piv.version()?.is_some();
     let policies = yubikey.then_some(Policies { pin: PinPolicy::Once, touch: TouchPolicy::Always });
     let public = piv.generate(slot, algorithm, policies, false)?;
+    piv.put_certificate(slot, &public.certificate()?)?;
     let (pin_policy, touch_policy) = (policies.map(|p| p.pin), policies.map(|p| p.touch));
     Ok(SlotKey { public, pin_policy, touch_policy, generated: Some(true) })
 }
@@ -237,10 +280,15 @@ fn refuses_without_pin(
     }
 }
 
-/// Certificates by which a YubiKey says that the key was made in it; none from other cards, or for an imported key.
-fn evidence(piv: &mut Piv<'_>, slot: Slot) -> Vec<Vec<u8>> {
+/// Certificates by which a YubiKey says that the key was made in it; none from other cards, or for an imported key. One
+/// that contradicts the card is no evidence but a warning.
+fn evidence(piv: &mut Piv<'_>, slot: Slot, key: &PublicKey, said: &Said) -> Result<Vec<Vec<u8>>, TokenError> {
     match (piv.attestation(slot), piv.attester()) {
-        (Ok(key), Ok(attester)) => vec![key, attester],
-        _ => Vec::new(),
+        (Ok(statement), Ok(attester)) => {
+            Attestation::verify(&statement, &attester)?.agrees(key, said)?;
+            Ok(vec![statement, attester])
+        }
+        (Err(PivError::Unsupported(_)), _) | (_, Err(PivError::Unsupported(_))) => Ok(Vec::new()),
+        (Err(error), _) | (_, Err(error)) => Err(error.into()),
     }
 }

@@ -1,4 +1,5 @@
 use super::super::Touch;
+use super::look::{by_serial, describe};
 use super::*;
 
 /// A token at a place where nothing is plugged in, which has said this of itself.
