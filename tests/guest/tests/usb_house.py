@@ -29,12 +29,12 @@ PROGRAM_OTP = f"0001030034{16 * '00'}{4 * '0B'}0000{16 * '0B'}{6 * '00'}00004026
 
 
 def ask_pcscd(call, *arguments):
-    """A call of PC/SC; what it tells, or nothing where there is nothing to tell, or a reader just came or went."""
+    """A call of PC/SC; what it tells, or nothing where there is nothing to tell."""
     try:
         result = call(*arguments)
     except SystemError:
-        # pyscard asks for the length of the list and then for the list: it may have become shorter in between.
-        return []
+        # pyscard asks for the length of the list and then for the list, which may be shorter by then.
+        return ask_pcscd(call, *arguments)
     code, *told = result if isinstance(result, list | tuple) else [result]
     if code == scard.SCARD_S_SUCCESS:
         return told[0] if told else None
