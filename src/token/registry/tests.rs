@@ -5,7 +5,8 @@ use super::*;
 /// A token at a place where nothing is plugged in, which has said this of itself.
 fn present(place: &Place, serial: &str) -> Present {
     let (last, silent) = Default::default();
-    let worker = Worker::start(Box::new(FidoToken::at_socket("/nonexistent".into()))).unwrap();
+    let token: Box<dyn Token> = Box::new(FidoToken::at_socket("/nonexistent".into()));
+    let worker = Worker::start(token).unwrap();
     let known = Known {
         seat: String::new(),
         product: "token".to_owned(),
