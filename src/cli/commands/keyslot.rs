@@ -1,10 +1,10 @@
 //! `keyslot`.
 
+use super::Session;
+use super::key_choice::{self, Chosen};
 use super::vault::{properties, yes};
-use super::{Session, input};
-use crate::cli::args::{KeyChoice, KeyslotCommand};
+use crate::cli::args::KeyslotCommand;
 use crate::cli::error::Error;
-use crate::cli::handover;
 use crate::cli::output;
 use crate::dbus::proxy::AddKeyslotOptions;
 
@@ -12,29 +12,12 @@ pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Resul
     match command {
         KeyslotCommand::Add { label, holder, with, key } => {
             let token = session.options.token.clone();
-            let Chosen { slot, generate, management_key } = choice(key)?;
+            let Chosen { slot, generate, management_key } = key_choice::read(key)?;
             let options = AddKeyslotOptions { holder, with, token, slot, generate, management_key };
             add(session, &label, options).await
         }
         KeyslotCommand::List => list(session).await,
     }
-}
-
-/// The choice in the API's words.
-pub(super) struct Chosen {
-    pub(super) slot: Option<String>,
-    pub(super) generate: Option<String>,
-    pub(super) management_key: Option<zbus::OwnedFd>,
-}
-
-/// Reads the management key from its file.
-pub(super) fn choice(key: KeyChoice) -> Result<Chosen, Error> {
-    let KeyChoice { slot, generate, management_key_file } = key;
-    let management_key = match management_key_file {
-        Some(path) => Some(handover::inlet(&input::read(&path)?)?.into()),
-        None => None,
-    };
-    Ok(Chosen { slot, generate, management_key })
 }
 
 async fn add(session: &mut Session, label: &str, options: AddKeyslotOptions) -> Result<(), Error> {

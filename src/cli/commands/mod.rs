@@ -5,6 +5,7 @@ mod aws_config;
 mod credentials;
 mod input;
 mod key;
+mod key_choice;
 mod keyslot;
 mod oath;
 mod profile;

@@ -1,6 +1,7 @@
 //! `init`, `unlock`, `lock`, `vault check`, `token list`.
 
-use super::{Session, keyslot};
+use super::Session;
+use super::key_choice::{self, Chosen};
 use crate::cli::args::{KeyChoice, TokenCommand, VaultCommand};
 use crate::cli::error::Error;
 use crate::cli::output;
@@ -15,7 +16,7 @@ pub(super) async fn init(
 ) -> Result<(), Error> {
     session.may_ask().await?;
     let token = session.options.token.clone();
-    let keyslot::Chosen { slot, generate, management_key } = keyslot::choice(key)?;
+    let Chosen { slot, generate, management_key } = key_choice::read(key)?;
     let options = CreateVaultOptions { label, holder, token, slot, generate, management_key };
     session.daemon.manager().await?.create_vault(options).await?;
     output::confirm("The vault is made and unlocked. Keep a second token for it in a safe place.");
