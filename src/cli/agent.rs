@@ -162,11 +162,11 @@ impl Shared {
             return hand_over(pin);
         }
         let Surface::Terminal(terminal) = &self.surface else {
-            let label = request.label.clone();
+            let (label, token) = (request.label.clone(), request.token.clone());
             return Err(if is_pin {
-                Refusal::NoTerminal { label }
+                Refusal::NoTerminal { label, token }
             } else {
-                Refusal::NoTerminalForPassword { label, token: request.token.clone() }
+                Refusal::NoTerminalForPassword { label, token }
             });
         };
         let question = question(request);

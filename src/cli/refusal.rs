@@ -16,8 +16,8 @@ pub(super) enum Refusal {
         "{label} has one try left before it blocks, and a PIN from a file is never used for the last one: leave --pin-file out and type the PIN on a terminal"
     )]
     LastTry { label: String },
-    #[error("the PIN of {label} is needed and there is no terminal to ask on: use --pin-file")]
-    NoTerminal { label: String },
+    #[error("the PIN of {label} is needed and there is no terminal to ask on: use --pin-file {token}=PATH")]
+    NoTerminal { label: String, token: String },
     #[error(
         "the password of the OATH accounts on {label} is needed and there is no terminal to ask on: use --pin-file {token}=PATH"
     )]

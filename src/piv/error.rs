@@ -37,6 +37,9 @@ pub enum PivError {
     /// The card cannot do what is needed.
     #[error("the card does not support {0}")]
     Unsupported(&'static str),
+    /// What was chosen does not exist; no card was asked.
+    #[error("{0}")]
+    NoSuchChoice(&'static str),
     /// The PIN can be no card's PIN; it was not sent and cost no try.
     #[error("a card's PIN has 4 to 8 characters")]
     NotAPin,

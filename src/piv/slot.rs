@@ -21,7 +21,7 @@ impl Slot {
     pub fn new(number: u8) -> Result<Self, PivError> {
         match number {
             0x9d | 0x82..=0x95 => Ok(Self(number)),
-            _ => Err(PivError::Unsupported("a keyslot in a slot other than 9d and 82 to 95")),
+            _ => Err(PivError::NoSuchChoice("the slot of a keyslot is 9d, or one of 82 to 95")),
         }
     }
 
@@ -118,7 +118,9 @@ impl FromStr for Algorithm {
 
     fn from_str(name: &str) -> Result<Self, PivError> {
         let named = Self::ALL.into_iter().find(|algorithm| algorithm.name() == name);
-        named.ok_or(PivError::Unsupported("a key of this kind"))
+        named.ok_or(PivError::NoSuchChoice(
+            "the algorithm of a new key is one of p256, p384, rsa2048, rsa3072 and rsa4096",
+        ))
     }
 }
 

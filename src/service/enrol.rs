@@ -41,18 +41,23 @@ impl SlotName {
     }
 }
 
-/// The one to be enrolled, where several could be. A key that is chosen is a PIV card's; otherwise FIDO2 comes first,
-/// for a token that has it needs no choice, and is often a smart card besides.
-pub(super) fn only_one(tokens: Vec<Present>, key: &NewKey) -> Result<Option<Present>, Error> {
-    let first = if key.is_plain() { Kind::Fido } else { Kind::Piv };
-    let (mut best, mut others): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.kind == first);
-    if best.is_empty() {
-        best.append(&mut others);
+/// The one to be enrolled, where several could be: one device is often several tokens. FIDO2 comes first, for it needs
+/// no choice; challenge-response last, for it has no PIN. A key that is chosen can only be of a kind that has such keys.
+pub(super) fn only_one(mut tokens: Vec<Present>, key: &NewKey) -> Result<Option<Present>, Error> {
+    let suits = |token: &Present| choices(token.kind, key).is_ok();
+    if tokens.iter().any(suits) {
+        tokens.retain(suits);
+    } else if tokens.iter().any(|token| token.kind != Kind::Fido) {
+        // What is wrong with the choice is told by a kind that leaves one.
+        tokens.retain(|token| token.kind != Kind::Fido);
     }
-    if best.len() > 1 {
-        return Err(Error::TokenChoice(list(best.iter())));
+    if let Some(best) = tokens.iter().map(|token| token.kind).min() {
+        tokens.retain(|token| token.kind == best);
     }
-    Ok(best.pop())
+    if tokens.len() > 1 {
+        return Err(Error::TokenChoice(list(tokens.iter())));
+    }
+    Ok(tokens.pop())
 }
 
 /// How a key is to be made, in the words of a request; a management key comes as hexadecimal digits.

@@ -264,7 +264,9 @@ impl From<TokenError> for Error {
             TokenError::Busy => Self::Busy,
             TokenError::PinBlocked => Self::PinBlocked,
             TokenError::PowerCycle => Self::PowerCycle,
-            TokenError::NotAPin | TokenError::NotACardsPin => Self::Invalid(error.to_string()),
+            TokenError::NotAPin | TokenError::NotACardsPin | TokenError::NoSuchChoice(_) => {
+                Self::Invalid(error.to_string())
+            }
             TokenError::Another => Self::TokenSwapped,
             TokenError::PasswordInvalid => Self::PasswordInvalid,
             TokenError::NoAccount => Self::NotFound("such OATH account on the token".to_owned()),

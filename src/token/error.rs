@@ -91,6 +91,9 @@ pub enum TokenError {
     /// Everything else the token can answer.
     #[error("{0}")]
     Ctap(#[source] CtapError),
+    /// What was chosen does not exist.
+    #[error("{0}")]
+    NoSuchChoice(&'static str),
     /// The card, or what it holds, does not fit what was asked for.
     #[error("{0}")]
     UnsuitableCard(#[source] PivError),
@@ -114,6 +117,7 @@ impl From<PivError> for TokenError {
             PivError::NoAccount => Self::NoAccount,
             PivError::AccountTaken => Self::AccountTaken,
             PivError::Full => Self::Full,
+            PivError::NoSuchChoice(choice) => Self::NoSuchChoice(choice),
             PivError::SlotTaken(_)
             | PivError::ForeignAlgorithm { .. }
             | PivError::Unsupported(_)

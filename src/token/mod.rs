@@ -85,7 +85,7 @@ pub struct Needs {
     pub touch: bool,
 }
 
-/// What kind of token something is.
+/// What kind of token something is; in the order in which a new keyslot prefers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// FIDO2 with `hmac-secret`.

@@ -142,7 +142,7 @@ pub(super) fn choice(key: &NewKey) -> Result<bool, TokenError> {
     match key.slot.as_deref() {
         Some("1") => Ok(false),
         None | Some("2") => Ok(true),
-        Some(_) => Err(PivError::Unsupported("OTP slots other than 1 and 2").into()),
+        Some(_) => Err(TokenError::NoSuchChoice("the slot of a challenge-response key is 1 or 2")),
     }
 }
 

@@ -60,16 +60,35 @@ class NewKeys(CardCase):
         self.assertEqual(self.house.state(), "absent")
 
     def test_what_no_card_can_make_is_refused_before_it_is_asked(self) -> None:
-        for options in (
-            ("--slot", "9a", "--generate", "p256"),
-            ("--slot", "96", "--generate", "p256"),
-            ("--slot", "9d", "--generate", "ed25519"),
-            ("--slot", "9d", "--generate", "rsa1024"),
+        for options, told in (
+            (("--slot", "9a", "--generate", "p256"), "82 to 95"),
+            (("--slot", "96", "--generate", "p256"), "82 to 95"),
+            (("--slot", "9d", "--generate", "ed25519"), "one of p256"),
+            (("--slot", "9d", "--generate", "rsa1024"), "one of p256"),
         ):
             with self.subTest(options=options):
-                self.assert_refused(self.init(*options), 1, "not support")
+                self.assert_refused(self.init(*options), 2, told)
         self.assertEqual(self.house.state(), "absent")
         self.assertNotIn("Slot 9D", self.ykman("piv", "info").stdout)
+
+
+class Choices(CardCase):
+    """One card is several tokens: PIV, challenge-response, OATH."""
+
+    def test_a_card_that_is_not_named_is_enrolled_by_piv(self) -> None:
+        self.generate_with_ykman("9d", "ECCP256")
+        self.assert_done(self.house.run("init", "--label", "card", pin=PIN))
+        self.assertEqual(self.slots()["card"]["kind"], "piv")
+
+    def test_a_choice_that_is_wrong_is_told_by_the_card_and_not_by_another_token(self) -> None:
+        self.house.token.tell("plug")
+        self.assert_refused(self.house.run("init", "--label", "card", "--generate", "p521", pin=PIN), 2, "p256")
+
+    def test_a_second_pin_wants_a_file_with_the_tokens_name(self) -> None:
+        self.assert_done(self.init("--generate", "p256"))
+        self.house.token.tell("plug")
+        told = self.house.run("keyslot", "add", "--label", "stick", pin=PIN)
+        self.assert_refused(told, 4, f"--pin-file {self.token_id()}=PATH")
 
 
 class ManagementKeys(CardCase):

@@ -54,7 +54,7 @@ class OtpKeyslots(CardCase):
         self.assert_refused(self.add(), 1, "slot|empty")
         self.program(1, KEY, "--touch")
         self.assert_refused(self.add("--slot", "2"), 1, "slot|empty")
-        self.assert_refused(self.add("--slot", "3"), 1, "1 and 2")
+        self.assert_refused(self.add("--slot", "3"), 2, "1 or 2")
         self.assert_refused(self.add("--slot", "1", "--generate", "p256"), 1, "leaves no such choice")
         before = self.card.touches()
         self.assert_done(self.add("--slot", "1"))

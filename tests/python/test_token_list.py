@@ -120,9 +120,10 @@ class FalsePcscd:
             except OSError:
                 return  # stopped
             self._held.append(client)
-            if self._answer == "refuses":
-                # As pcscd does where polkit says no: what was sent is not even read.
-                select.select([client], [], [], PATIENCE)
+            if self._answer in ("refuses", "hangs up"):
+                # As pcscd does where polkit says no: what was sent is not even read, if it was sent at all.
+                if self._answer == "refuses":
+                    select.select([client], [], [], PATIENCE)
                 client.close()
 
     def stop(self) -> None:
@@ -154,6 +155,9 @@ class Pcscd(HouseCase):
 
     def test_one_that_refuses_this_user(self):
         self.assert_said("refuses", "pcscd_denied", "pcscd refuses this user.*org.debian.pcsc-lite.access_pcsc")
+
+    def test_one_that_hangs_up_before_a_word(self):
+        self.assert_said("hangs up", "pcscd_denied", "pcscd refuses this user")
 
     def test_one_that_hangs(self):
         self.assert_said("hangs", "pcscd_failed", "pcscd does not answer")

@@ -1,13 +1,16 @@
 //! Readers and whether a card is in them.
 
-use super::ReaderError;
+use super::{ReaderError, service_socket};
 use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, Scope, State};
 use std::ffi::{CStr, CString};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// Longer than anybody waits, and short enough for libpcsclite, which counts milliseconds in 31 bits. Without a limit
 /// it would look up every minute.
 const FOR_EVER: Duration = Duration::from_hours(20 * 24);
+/// How often a list that changes while it is read is asked for.
+const ATTEMPTS: usize = 8;
 /// Readers at most; pcscd has 16, and newer ones more.
 const MAX_READERS: usize = 32;
 /// How many states older pcsc-lite takes in one question: all its readers, and then no announcer of further ones.
@@ -55,8 +58,16 @@ impl Readers {
     /// # Errors
     /// [`ReaderError::NotRunning`], [`ReaderError::Denied`].
     pub fn connect() -> Result<Self, ReaderError> {
-        match Context::establish(Scope::System) {
+        let mut established = Context::establish(Scope::System);
+        if matches!(established, Err(Error::NoService)) && somebody_listens() {
+            // It may have started just now.
+            established = Context::establish(Scope::System);
+        }
+        match established {
             Ok(context) => Ok(Self { context, seen: Vec::new() }),
+            // It hangs up on whom polkit refuses. Where that comes before the first message is sent whole, PC/SC takes
+            // it for absent.
+            Err(Error::NoService) if somebody_listens() => Err(ReaderError::Denied),
             Err(Error::NoService) => Err(ReaderError::NotRunning),
             Err(error) => Err(failed(error)),
         }
@@ -131,8 +142,13 @@ impl Interrupt {
     }
 }
 
+/// Whether anything answers at pcscd's socket.
+fn somebody_listens() -> bool {
+    UnixStream::connect(service_socket()).is_ok()
+}
+
 fn names(context: &Context) -> Result<Vec<CString>, ReaderError> {
-    match context.list_readers_owned() {
+    match settled(|| context.list_readers_owned()) {
         Ok(mut names) => {
             names.truncate(MAX_READERS);
             Ok(names)
@@ -140,6 +156,13 @@ fn names(context: &Context) -> Result<Vec<CString>, ReaderError> {
         Err(Error::NoReadersAvailable) => Ok(Vec::new()),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// The length of a list is asked for before the list, which may have grown by then.
+fn settled<T>(list: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let mut lists = std::iter::repeat_with(list).take(ATTEMPTS);
+    let fits = |list: &Result<T, Error>| !matches!(list, Err(Error::InsufficientBuffer));
+    lists.find(fits).unwrap_or(Err(Error::InsufficientBuffer))
 }
 
 fn reader(state: &ReaderState) -> Reader {
@@ -182,6 +205,15 @@ mod tests {
             Ok(mut readers) => assert!(readers.list().is_ok()),
             Err(error) => assert!(matches!(error, ReaderError::NotRunning | ReaderError::Denied), "{error}"),
         }
+    }
+
+    #[test]
+    fn a_list_that_grows_while_it_is_read_is_read_again() {
+        let mut answers = [Err(Error::InsufficientBuffer), Ok(1), Ok(2)].into_iter();
+        assert_eq!(settled(|| answers.next().unwrap()), Ok(1));
+        assert_eq!(settled(|| Err::<(), _>(Error::NoService)), Err(Error::NoService));
+        // One that always does is a failure, and no endless loop.
+        assert_eq!(settled(|| Err::<(), _>(Error::InsufficientBuffer)), Err(Error::InsufficientBuffer));
     }
 
     #[test]

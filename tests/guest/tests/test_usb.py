@@ -41,7 +41,7 @@ class OneDevice(UsbCase):
         key = self.house.file("rootkey.csv", RootUser().csv())
         self.assert_done(self.house.by("fido", "key", "import", "prod", key))
         self.assert_code(self.house.by("piv", "totp", "code", "prod"))
-        self.assert_refused(self.house.by("otp_hmac", "totp", "code", "prod"), 5, "token|keyslot")
+        self.assert_refused(self.house.by("otp_hmac", "totp", "code", "prod"), 5, "has no PIN")
 
     def test_pulled_out_and_put_back_it_serves(self):
         self.house.must("lock")

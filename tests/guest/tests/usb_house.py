@@ -36,6 +36,9 @@ def ask_pcscd(call, *arguments):
         # pyscard asks for the length of the list and then for the list, which may be shorter by then.
         return ask_pcscd(call, *arguments)
     code, *told = result if isinstance(result, list | tuple) else [result]
+    if code == scard.SCARD_E_INSUFFICIENT_BUFFER:
+        # Or longer.
+        return ask_pcscd(call, *arguments)
     if code == scard.SCARD_S_SUCCESS:
         return told[0] if told else None
     if code in (scard.SCARD_E_TIMEOUT, scard.SCARD_E_NO_READERS_AVAILABLE, scard.SCARD_E_UNKNOWN_READER):
