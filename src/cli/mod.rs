@@ -43,9 +43,9 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(commands::run(cli));
-    // The process ends: nothing of the event loop need be put away, and a request that is still on its way must not
-    // hold up the end of a cancelled command.
-    std::mem::forget(runtime);
+    // A request that is still on its way must not hold up the end of a cancelled command. A prompt that is open ends
+    // with the loop, and gives the terminal back as it was.
+    runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

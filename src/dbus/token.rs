@@ -8,13 +8,14 @@ use super::pipe;
 use crate::secret::Pin;
 use crate::service::{OathChange, TokenInfo, Who};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, fdo, interface};
 
 pub(super) struct Token {
     door: Arc<Door>,
-    info: TokenInfo,
+    /// Behind a lock of its own: a method that waits for a person keeps the object borrowed all the time.
+    info: Mutex<TokenInfo>,
 }
 
 /// Makes the token's object on this connection, or brings the one that is there up to date and tells its clients.
@@ -26,12 +27,14 @@ pub(super) async fn publish(
     let path = token_path(&info.id)?;
     door.show_token(&info.id);
     let server = connection.object_server();
-    let new = Token { door: Arc::clone(door), info };
-    let Some(Token { info, .. }) = server.at(&path, new).await? else { return Ok(path) };
+    let new = Token { door: Arc::clone(door), info: Mutex::new(info.clone()) };
+    if server.at(&path, new).await?.is_none() {
+        return Ok(path);
+    }
     let token = server.interface::<_, Token>(&path).await?;
-    let before = std::mem::replace(&mut token.get_mut().await.info, info.clone());
     let emitter = token.signal_emitter();
     let token = token.get().await;
+    let before = token.replace(info.clone());
     if before.label != info.label {
         token.label_changed(emitter).await?;
     }
@@ -51,9 +54,18 @@ pub(super) async fn publish(
 }
 
 impl Token {
-    async fn info(&self, header: Option<Header<'_>>, connection: &Connection) -> fdo::Result<&TokenInfo> {
+    async fn info(&self, header: Option<Header<'_>>, connection: &Connection) -> fdo::Result<TokenInfo> {
         self.door.admit(header, connection).await?;
-        Ok(&self.info)
+        Ok(self.now())
+    }
+
+    fn now(&self) -> TokenInfo {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Brings it up to date; returns what it was before.
+    fn replace(&self, info: TokenInfo) -> TokenInfo {
+        std::mem::replace(&mut *self.info.lock().unwrap_or_else(PoisonError::into_inner), info)
     }
 
     async fn change(
@@ -64,7 +76,8 @@ impl Token {
     ) -> Result<(), Error> {
         let caller = self.door.caller(header, connection).await?;
         let prompter = self.door.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, Some(&self.info.id));
+        let id = self.now().id;
+        let who = Who::new(&caller, &prompter, Some(&id));
         while_there(&caller, self.door.service.change_oath(change, who)).await
     }
 }
@@ -78,7 +91,8 @@ impl Token {
     ) -> Result<Vec<Dict>, Error> {
         let caller = self.door.caller(&header, connection).await?;
         let prompter = self.door.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, Some(&self.info.id));
+        let id = self.now().id;
+        let who = Who::new(&caller, &prompter, Some(&id));
         let accounts = while_there(&caller, self.door.service.oath_accounts(who)).await?;
         let dicts = accounts.into_iter().map(|account| {
             Ok(Dict::from([
@@ -138,7 +152,7 @@ impl Token {
         #[zbus(header)] header: Option<Header<'_>>,
         #[zbus(connection)] connection: &Connection,
     ) -> fdo::Result<String> {
-        Ok(self.info(header, connection).await?.kind.clone())
+        Ok(self.info(header, connection).await?.kind)
     }
 
     #[zbus(property)]
@@ -147,7 +161,7 @@ impl Token {
         #[zbus(header)] header: Option<Header<'_>>,
         #[zbus(connection)] connection: &Connection,
     ) -> fdo::Result<String> {
-        Ok(self.info(header, connection).await?.label.clone())
+        Ok(self.info(header, connection).await?.label)
     }
 
     #[zbus(property)]
@@ -156,7 +170,7 @@ impl Token {
         #[zbus(header)] header: Option<Header<'_>>,
         #[zbus(connection)] connection: &Connection,
     ) -> fdo::Result<String> {
-        Ok(self.info(header, connection).await?.serial.clone())
+        Ok(self.info(header, connection).await?.serial)
     }
 
     #[zbus(property, name = "Virtual")]

@@ -74,7 +74,14 @@ impl Service {
         let (header, _) = self.keeper.glance(House::header).await?;
         let keyslots = match self.find_key(&who, header, Lock::Guard).await {
             Ok(_) => return Ok(None),
-            Err(Error::WrongToken(keyslots, _)) => keyslots,
+            Err(Error::WrongToken(keyslots, _) | Error::WeakToken(_, keyslots, _)) => keyslots,
+            // It may be the right one; until it is free, another copy is as good.
+            Err(Error::Busy) => {
+                return match self.code_from_token(&asker, None, copies).await {
+                    Err(Error::SeedElsewhere(_)) => Err(Error::Busy),
+                    made => made.map(Some),
+                };
+            }
             Err(Error::NoToken(_)) => "a keyslot's token".to_owned(),
             Err(error) => return Err(error),
         };

@@ -4,13 +4,13 @@ use super::enrol::{SlotName, only_one};
 use super::error::Error;
 use super::guarded::{Done, Guarded, Tools};
 use super::house::House;
-use super::locks::Asker;
+use super::locks::{Asker, list};
 use super::purpose::Purpose;
 use super::seeds::SeedKey;
 use super::who::Who;
 use super::{Service, vault_error};
-use crate::token::NewKey;
 use crate::token::registry::Present;
+use crate::token::{Kind, NewKey};
 use crate::vault::{Guard, Header, Keyslot, Lock, NewSlot, SlotId, Staged};
 use std::sync::{Arc, Mutex};
 
@@ -93,7 +93,13 @@ impl Service {
                 Some(_) => {}
             }
         }
-        only_one(others, key)?.ok_or(Error::NoFurtherToken)
+        let further = only_one(others, key)?.ok_or(Error::NoFurtherToken)?;
+        // A card may be the very device that consents, by another of its applications: nobody should take that for a
+        // spare unawares.
+        if wanted.is_none() && key.is_plain() && further.kind != Kind::Fido {
+            return Err(Error::TokenChoice(list([&further].into_iter())));
+        }
+        Ok(further)
     }
 }
 

@@ -14,11 +14,18 @@ pub trait CodeToken: Device {
     /// As [`Device::traits`].
     fn device_id(&mut self, patience: &Patience) -> Result<Vec<u8>, TokenError>;
 
-    /// Opens it with the password, where it has one. The token has to know the password as well.
+    /// Opens it with the password, where it has one. The token has to know the password as well, and to be the one
+    /// that is meant ([`Self::device_id`]): another one in its place is not even asked.
     ///
     /// # Errors
-    /// [`TokenError::PasswordNeeded`], [`TokenError::PasswordInvalid`], and as [`Device::traits`].
-    fn open(&mut self, password: Option<&Pin>, patience: &Patience) -> Result<Access, TokenError>;
+    /// [`TokenError::Another`], [`TokenError::PasswordNeeded`], [`TokenError::PasswordInvalid`], and as
+    /// [`Device::traits`].
+    fn open(
+        &mut self,
+        device: &[u8],
+        password: Option<&Pin>,
+        patience: &Patience,
+    ) -> Result<Access, TokenError>;
 
     /// What is on it.
     ///

@@ -87,9 +87,17 @@ impl CodeToken for OathToken {
         self.transaction(patience, |oath| Ok(oath.device_id().to_vec()))
     }
 
-    fn open(&mut self, password: Option<&Pin>, patience: &Patience) -> Result<Access, TokenError> {
+    fn open(
+        &mut self,
+        device: &[u8],
+        password: Option<&Pin>,
+        patience: &Patience,
+    ) -> Result<Access, TokenError> {
         self.transaction(patience, |oath| {
-            let device = oath.device_id().to_vec();
+            if oath.device_id() != device {
+                return Err(TokenError::Another);
+            }
+            let device = device.to_vec();
             if !oath.is_locked() {
                 return Ok(Access { device, key: None });
             }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import unittest
 
 from house import PIN
-from oath_house import BLUE, GREEN, NAME, RFC_SEED, OathCase
+from oath_house import BLUE, GREEN, NAME, RFC_SEED, OathCase, ends
 
 
 class Passwords(OathCase):
@@ -55,6 +56,24 @@ class Passwords(OathCase):
         self.assert_done(shown)
         self.assertRegex(shown.err, r"(?s)Password of the OATH accounts on .*Wrong password")
         self.assertNotIn("hush", shown.err)
+
+    def test_another_token_that_takes_its_place_at_the_prompt_keeps_its_seed(self):
+        green = self.add_green()
+        self.ykman("access", "change", "--new-password", "hush", slot=1)
+        self.assert_done(self.add(BLUE, GREEN, passwords={self.id: "hush", self.token_id(GREEN): "hush"}))
+        asked = self.house.dir / "asked"
+        os.mkfifo(asked, 0o600)
+        remove = ("totp", "remove", "prod", "--from-token", self.id)
+        client = self.house.start("--pin-file", f"{self.id}={asked}", *remove, pin=None)
+        # Opened when the password is asked for.
+        with asked.open("w") as password:
+            self.blue.unplug()
+            green.stop()
+            self.readers.add_card("green", serial=GREEN)
+            password.write("hush")
+        self.assert_refused(ends(client), 5, "another token")
+        self.assertEqual(self.on_card(), [NAME])
+        self.assertEqual(self.places(), (False, [True, True]))
 
     def test_it_is_changed_and_taken_away(self):
         new = self.house.file("new", "even quieter\n")

@@ -6,7 +6,7 @@ use crate::service::error::Error;
 use crate::service::guarded::{Done, Guarded, Tools};
 use crate::service::house::House;
 use crate::service::items::{Sealing, by_id, inherit_spent, only_once};
-use crate::service::locks::{Asker, QUESTION, name};
+use crate::service::locks::{Asker, QUESTION, name, no_such_token};
 use crate::service::problem::vault_error;
 use crate::service::purpose::Purpose;
 use crate::service::seeds::{SeedKey, name_on_token, seeds_of};
@@ -44,6 +44,11 @@ impl Service {
         on: OnTokens,
         who: Who<'_>,
     ) -> Result<(), Error> {
+        // They stand in a prompt before any of them is found.
+        let odd = |id: &&String| id.len() > 64 || !id.bytes().all(|byte| byte.is_ascii_graphic());
+        if let Some(odd) = on.tokens.iter().find(odd) {
+            return Err(no_such_token(odd));
+        }
         let purpose = sealing.purpose(&on.tokens.join(" and "));
         let ready = match self.make_ready(&sealing, &on, who, &purpose).await {
             Ok(ready) => ready,
@@ -110,13 +115,13 @@ impl Service {
             if ready.iter().any(|other| other.access.device == device) {
                 return Err(Error::Invalid(format!("the token {id} is named twice")));
             }
-            if devices.contains(&(key, device)) {
+            if devices.iter().any(|(of, there)| (of, there) == (&key, &device)) {
                 return Err(Error::Exists(format!(
                     "the TOTP seed of {} on {label}, as the vault says: `rootseal totp remove` forgets it",
                     sealing.mfa_serial
                 )));
             }
-            let made = self.make_one_ready(&asker, token, label, &name_there, on.touch).await;
+            let made = self.make_one_ready(&asker, token, label, &device, &name_there, on.touch).await;
             who.prompter.done().await.unwrap_or(());
             ready.push(made?);
         }
@@ -128,12 +133,13 @@ impl Service {
         asker: &Asker<'_>,
         token: PresentCodes,
         label: String,
+        device: &[u8],
         name_there: &OathName,
         touch: bool,
     ) -> Result<Ready, Error> {
         let _turn = self.turn.lock().await;
         let held = token.worker.hold();
-        let access = self.access(asker, &token, &label).await?;
+        let access = self.access(asker, &token, &label, device).await?;
         drop(held);
         let open = Arc::clone(&access);
         let contents =

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Bytes of the longest password: as long as the longest PIN, since they are asked for in the same way.
 const LONGEST: usize = 63;
+/// Bytes of the longest name of an account: a token holds 64, and a period may stand before them.
+const LONGEST_NAME: usize = 80;
 
 /// An account on a token, as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +60,22 @@ impl OathChange {
         }
     }
 
-    /// Refuses what no token would take.
+    /// Refuses what no token would take; it stands in a prompt and in the audit log before a token is asked.
     fn check(&self) -> Result<(), Error> {
+        let odd = |name: &String| {
+            name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control)
+        };
+        let names = match self {
+            Self::Rename(from, to) => vec![from, to],
+            Self::Remove(name) => vec![name],
+            Self::Password(_) => Vec::new(),
+        };
+        if names.into_iter().any(odd) {
+            return Err(Error::Invalid(format!(
+                "the name of an OATH account has 1 to {LONGEST_NAME} bytes and no control characters"
+            )));
+        }
         match self {
-            Self::Rename(_, to) if to.is_empty() || to.chars().any(char::is_control) => {
-                Err(Error::Invalid("an OATH account's name has no control characters".to_owned()))
-            }
             Self::Password(Some(password))
                 if password.with(|password| !(1..=LONGEST).contains(&password.len())) =>
             {
@@ -94,7 +106,10 @@ impl Service {
         let access = {
             let _turn = self.turn.lock().await;
             let _held = token.worker.hold();
-            let access = self.access(&asker, &token, &name(&token)).await;
+            let access = match super::device_id(&token).await {
+                Ok(device) => self.access(&asker, &token, &name(&token), &device).await,
+                Err(error) => Err(error.into()),
+            };
             who.prompter.done().await.unwrap_or(());
             access?
         };
@@ -145,7 +160,8 @@ impl Service {
         change: OathChange,
     ) -> Result<(), Error> {
         let label = name(token);
-        let access = self.access(asker, token, &label).await?;
+        let device = super::device_id(token).await?;
+        let access = self.access(asker, token, &label, &device).await?;
         let found = match change.account() {
             Some(account) => Some(self.account_on(token, &access, account).await?),
             None => None,

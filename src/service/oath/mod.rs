@@ -91,20 +91,23 @@ impl Service {
         Err(elsewhere())
     }
 
-    /// Opens a token's accounts: asks for the password, where it has one, until it is right or refused. The caller
-    /// holds the turn.
+    /// Opens the accounts of the token that calls itself `device`: asks for the password, where it has one, until it is
+    /// right or refused. Whatever has been put into its place meanwhile is neither opened nor shown the password. The
+    /// caller holds the turn.
     async fn access(
         &self,
         asker: &Asker<'_>,
         token: &PresentCodes,
         label: &str,
+        device: &[u8],
     ) -> Result<Arc<Access>, Error> {
         let mut failed = false;
         let mut password = None;
         loop {
+            let device = device.to_vec();
             match token
                 .worker
-                .run(QUESTION, move |token, patience| token.open(password.as_ref(), patience))
+                .run(QUESTION, move |token, patience| token.open(&device, password.as_ref(), patience))
                 .await
             {
                 Ok(access) => return Ok(Arc::new(access)),
@@ -171,7 +174,7 @@ impl Service {
     ) -> Result<(OtpCode, u64), Error> {
         let access = match access {
             Some(access) => Arc::clone(access),
-            None => Arc::clone(access.insert(self.access(asker, token, label).await?)),
+            None => Arc::clone(access.insert(self.access(asker, token, label, &copy.device).await?)),
         };
         let (name, touch, clock, params) =
             (copy.name.clone(), copy.touch, Arc::clone(&self.clock), copy.params);

@@ -145,7 +145,7 @@ impl Service {
         let _turn = self.turn.lock().await;
         let held = token.worker.hold();
         let label = name(&token);
-        let access = self.access(asker, &token, &label).await?;
+        let access = self.access(asker, &token, &label, &copy.device).await?;
         self.announce(asker, &token, &label, false).await?;
         drop(held);
         Ok(Here { token, label, access, copy })
@@ -170,7 +170,12 @@ impl Service {
         }
         let mut found: Vec<(PresentCodes, SeedCopy)> = Vec::new();
         for token in present {
-            let device = super::device_id(&token).await?;
+            let device = match super::device_id(&token).await {
+                Ok(device) => device,
+                // One that does not say what it is holds nothing that can be removed.
+                Err(_) if named.is_empty() => continue,
+                Err(error) => return Err(error.into()),
+            };
             match seed.copies.iter().find(|copy| copy.device == device) {
                 Some(copy) if !found.iter().any(|(_, other)| other == copy) => {
                     found.push((token, copy.clone()));
