@@ -7,12 +7,15 @@ import os
 import signal
 import unittest
 
+from jeepney import DBusErrorResponse
+
+from card_house import YKMAN
 from cards import Card, Readers
 from fakes import PATIENCE
 from house import PIN, House, HouseCase, Result
-from message_bus import MANAGER, NAME, VAULT, BusCase, Client, MessageBus
+from message_bus import MANAGER, NAME, VAULT, Agent, BusCase, Client, MessageBus
 
-TOKEN1, VAULT1 = "org.rootseal.Token1", "org.rootseal.Vault1"
+MANAGER1, TOKEN1, VAULT1 = (f"org.rootseal.{name}1" for name in ("Manager", "Token", "Vault"))
 
 
 class Listener(Client):
@@ -136,6 +139,34 @@ class Cards(unittest.TestCase):
         self.addCleanup(self.house.close)
         # It is there before the daemon: when it is told, the daemon has looked.
         self.bus.added()
+
+    def client(self) -> Client:
+        client = Client(self.bus_process.address)
+        self.addCleanup(client.close)
+        return client
+
+    def test_a_prompt_about_a_tokens_accounts_holds_nobody_up(self):
+        self.start()
+        self.readers.add_card("blue")
+        self.bus.added("oath")
+        name = self.readers.reader()
+        self.readers.run(YKMAN, "--reader", name, "oath", "access", "change", "--new-password", "hush")
+        any_oath = {"kind": ("s", "oath")}
+        (path,) = self.client().call(MANAGER, f"{MANAGER1}.FindToken", "a{sv}", any_oath)
+        agent = Agent(self.bus_process.address, pin=None)
+        self.addCleanup(agent.close)
+        agent.go.clear()
+        asks = self.client()
+        waits = asks.ask(path, f"{TOKEN1}.OathAccounts")
+        agent.wait_for("RequestPin")
+        others = [self.client() for _ in range(3)]
+        found = [other.ask(MANAGER, f"{MANAGER1}.FindToken", "a{sv}", any_oath) for other in others]
+        self.client().call(VAULT, f"{VAULT1}.Lock")
+        for other, serial in zip(others, found, strict=True):
+            self.assertEqual(other.answer(serial), (path,))
+        agent.go.set()
+        with self.assertRaisesRegex(DBusErrorResponse, "Cancelled"):
+            asks.answer(waits)
 
     def test_a_card_comes_goes_and_outlives_a_restart_of_pcscd(self):
         self.start()
