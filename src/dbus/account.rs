@@ -130,7 +130,7 @@ impl Account {
         let who = Who::new(&caller, &prompter, token.as_deref());
         let request = CodeRequest { account: self.id, mfa_serial };
         let (code, valid_until) = while_there(&caller, self.door.service.totp_code(request, who)).await?;
-        out.code(&code)?;
+        out.code(&code).await?;
         Ok(valid_until)
     }
 

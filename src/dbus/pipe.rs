@@ -5,6 +5,8 @@ use crate::secret::{OtpCode, SessionCredentials};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, MemfdFlags, fstat, memfd_create};
+use rustix::io::{Errno, ReadWriteFlags};
+use std::io::IoSlice;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -12,6 +14,7 @@ use zeroize::Zeroizing;
 const MOST: usize = 8 * 1024 * 1024;
 /// How long a client may take to hand it in.
 const LIMIT: Duration = Duration::from_secs(10);
+const UNWRITABLE: &str = "the descriptor cannot be written";
 
 /// Reads everything up to the end. On a thread of its own: a client that never closes its end holds nobody up.
 pub(super) async fn read(from: OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
@@ -43,7 +46,7 @@ fn read_all(from: &OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
         wait(from, PollFlags::IN, deadline)?;
         let length = match rustix::io::read(from, &mut chunk[..]) {
             Ok(length) => length,
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+            Err(Errno::INTR | Errno::AGAIN) => continue,
             Err(_) => return Err(Error::invalid("the descriptor cannot be read")),
         };
         if length == 0 {
@@ -83,15 +86,28 @@ impl<'m> Out<'m> {
     }
 
     /// Writes a one-time code.
-    pub(super) fn code(&self, code: &OtpCode) -> Result<(), Error> {
-        code.with(|bytes| write_all(&self.to, bytes, Duration::ZERO))
+    pub(super) async fn code(self, code: &OtpCode) -> Result<(), Error> {
+        match code.with(|bytes| self.at_once(bytes)) {
+            Some(written) => written,
+            None => self.write(code.with(|bytes| Zeroizing::new(bytes.to_vec()))).await,
+        }
     }
 
-    /// Writes what fits into a pipe; `None`: this does not.
+    /// Writes what cannot block this thread; `None`: this could.
     fn at_once(&self, bytes: &[u8]) -> Option<Result<(), Error>> {
-        // A pipe that is ready takes PIPE_BUF bytes without blocking (pipe(7)).
-        let fits = self.kind != FileType::Fifo || bytes.len() <= rustix::pipe::PIPE_BUF;
-        fits.then(|| write_all(&self.to, bytes, Duration::ZERO))
+        if self.kind != FileType::Fifo {
+            return Some(write_all(&self.to, bytes, Duration::ZERO));
+        }
+        // A pipe takes PIPE_BUF bytes whole or not at all (pipe(7)).
+        if bytes.len() > rustix::pipe::PIPE_BUF {
+            return None;
+        }
+        match write_now(&self.to, bytes) {
+            Ok(_whole) => Some(Ok(())),
+            Err(Errno::OPNOTSUPP | Errno::INTR) => None,
+            Err(Errno::AGAIN) => Some(Err(not_ready())),
+            Err(_) => Some(Err(Error::invalid(UNWRITABLE))),
+        }
     }
 
     /// Writes on a thread of its own.
@@ -109,13 +125,29 @@ fn write_all(to: impl AsFd, mut bytes: &[u8], limit: Duration) -> Result<(), Err
     while !bytes.is_empty() {
         wait(&to, PollFlags::OUT, deadline)?;
         let part = bytes.get(..rustix::pipe::PIPE_BUF).unwrap_or(bytes);
-        match rustix::io::write(&to, part) {
+        let written = match write_now(&to, part) {
+            Err(Errno::OPNOTSUPP) => rustix::io::write(&to, part),
+            tried => tried,
+        };
+        match written {
             Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(_) => return Err(Error::invalid("the descriptor cannot be written")),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(_) => return Err(Error::invalid(UNWRITABLE)),
         }
     }
     Ok(())
+}
+
+/// Writes without waiting, although the client may have filled its pipe since that was ready. Before Linux 6.4 pipes
+/// know no such promise ([`Errno::OPNOTSUPP`]).
+fn write_now(to: impl AsFd, part: &[u8]) -> rustix::io::Result<usize> {
+    /// Where the file stands: -1 in `pwritev2(2)`.
+    const HERE: u64 = u64::MAX;
+    rustix::io::pwritev2(to, &[IoSlice::new(part)], HERE, ReadWriteFlags::NOWAIT)
+}
+
+fn not_ready() -> Error {
+    Error::invalid("the descriptor was not ready in time")
 }
 
 /// Only pipes and memory files: of anything else a read or a write could block for ever, or end on a disk.
@@ -133,9 +165,9 @@ fn wait(fd: impl AsFd, flags: PollFlags, deadline: Instant) -> Result<(), Error>
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });
         match poll(&mut [PollFd::from_borrowed_fd(fd.as_fd(), flags)], Some(&left)) {
-            Ok(0) => return Err(Error::invalid("the descriptor was not ready in time")),
+            Ok(0) => return Err(not_ready()),
             Ok(_) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(_) => return Err(Error::failed("the descriptor cannot be waited for")),
         }
     }
@@ -153,4 +185,49 @@ pub(super) fn holding(bytes: &[u8]) -> Result<OwnedFd, Error> {
     )
     .map_err(failed)?;
     Ok(memory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::OFlags;
+
+    fn full_pipe() -> (OwnedFd, OwnedFd) {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+        while rustix::io::write(&writer, &[0; rustix::pipe::PIPE_BUF]).is_ok() {}
+        rustix::fs::fcntl_setfl(&writer, OFlags::empty()).unwrap();
+        (reader, writer)
+    }
+
+    #[test]
+    fn a_full_pipe_of_a_client_that_blocks_holds_nobody_up() {
+        let (_reader, writer) = full_pipe();
+        match write_now(&writer, b"code") {
+            // Then it is written on a thread of its own.
+            Err(Errno::OPNOTSUPP) => {}
+            written => assert_eq!(written, Err(Errno::AGAIN)),
+        }
+        let out = Out::new(writer.as_fd().into()).unwrap();
+        assert!(!matches!(out.at_once(b"code"), Some(Ok(()))));
+    }
+
+    #[test]
+    fn more_than_a_pipe_takes_at_once_waits_elsewhere() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let out = Out::new(writer.as_fd().into()).unwrap();
+        assert!(out.at_once(&[0; rustix::pipe::PIPE_BUF + 1]).is_none());
+        drop(reader);
+        assert!(!matches!(out.at_once(b"code"), Some(Ok(()))));
+    }
+
+    #[test]
+    fn memory_is_written_at_its_place() {
+        let memory = memfd_create("test", MemfdFlags::ALLOW_SEALING).unwrap();
+        let out = Out::new(memory.as_fd().into()).unwrap();
+        assert!(matches!(out.at_once(b"one "), Some(Ok(()))));
+        assert!(matches!(out.at_once(b"two"), Some(Ok(()))));
+        rustix::fs::seek(&memory, rustix::fs::SeekFrom::Start(0)).unwrap();
+        assert_eq!(*read_all(&memory).unwrap(), b"one two");
+    }
 }

@@ -31,7 +31,9 @@ class Passwords(OathCase):
         self.begin_step()
         self.assert_refused(self.run_it("totp", "code", "prod"), 4, "password", self.id)
         self.assertEqual([row["name"] for row in self.rows_with("oath", "list")], [NAME])
-        self.assert_done(self.run_it("totp", "remove", "prod", passwords={self.id: "hush"}))
+        removed = self.run_it("totp", "remove", "prod", passwords={self.id: "hush"})
+        self.assert_done(removed)
+        self.assertNotIn("the vault", removed.err)
         self.assertEqual(self.on_card(), [])
 
     def rows_with(self, *command: str) -> list[dict]:

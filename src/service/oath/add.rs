@@ -11,6 +11,7 @@ use crate::service::problem::vault_error;
 use crate::service::purpose::Purpose;
 use crate::service::seeds::{SeedKey, name_on_token, seeds_of};
 use crate::service::who::Who;
+use crate::store::StoreError;
 use crate::token::registry::PresentCodes;
 use crate::token::{Access, NewSeed, OathName, TokenError};
 use crate::vault::{Account, Class, Guard, NewItem, Payload, Staged};
@@ -182,6 +183,9 @@ impl Service {
             Some(error) => error,
             None => match self.save(staged, saving).await {
                 Ok(()) => return Ok(()),
+                // The vault may have been written, and list them. `totp remove` clears up what it lists; of what it
+                // does not, `oath list` tells.
+                Err(error @ Error::Store(_, StoreError::InDoubt(_))) => return Err(error),
                 Err(error) => error,
             },
         };

@@ -53,10 +53,16 @@ impl RemoveTotp {
 }
 
 impl RemovePlan {
-    fn purpose(&self, places: &[&str]) -> Purpose {
-        let Self { seed: Seed { serial, .. }, identity } = self;
-        let act =
-            format!("remove the TOTP seed of {serial} of {identity} from {} for good", places.join(" and "));
+    /// Names the places that it goes from: connected tokens, and the vault where that has it and gives it up.
+    fn purpose<'a>(&self, labels: impl Iterator<Item = &'a str>, everywhere: bool) -> Purpose {
+        let Self { seed: Seed { serial, vault, .. }, identity } = self;
+        let in_vault = everywhere && vault.is_some();
+        let places: Vec<_> = labels.chain(in_vault.then_some("the vault")).collect();
+        let act = if places.is_empty() {
+            format!("forget which tokens have the TOTP seed of {serial} of {identity}")
+        } else {
+            format!("remove the TOTP seed of {serial} of {identity} from {} for good", places.join(" and "))
+        };
         Purpose::new("totp-remove", act)
     }
 }
@@ -90,7 +96,7 @@ impl Service {
             self.record(who.caller, &purpose, Some(&token)).await?;
             (purpose, Some((yielded, saving.ok_or(Error::Failed("no turn to save"))?)))
         } else {
-            let purpose = plan.purpose(&places(here.iter().map(|here| &*here.label), everywhere));
+            let purpose = plan.purpose(here.iter().map(|here| &*here.label), everywhere);
             self.record(who.caller, &purpose, None).await?;
             (purpose, None)
         };
@@ -118,7 +124,7 @@ impl Service {
         let found = self.find_copies(&plan.seed, &request.from_tokens).await?;
         let everywhere = request.from_tokens.is_empty();
         let labels: Vec<_> = found.iter().map(|(token, _)| name(token)).collect();
-        let purpose = plan.purpose(&places(labels.iter().map(|label| &**label), everywhere));
+        let purpose = plan.purpose(labels.iter().map(|label| &**label), everywhere);
         unfinished.purpose = purpose.clone();
         if !who.prompter.available() {
             return Err(Error::NoPrompt);
@@ -220,10 +226,6 @@ impl Service {
     }
 }
 
-fn places<'a>(labels: impl Iterator<Item = &'a str>, everywhere: bool) -> Vec<&'a str> {
-    labels.chain(everywhere.then_some("the vault")).collect()
-}
-
 /// The part of it that takes the vault's copy away.
 struct RemoveGuarded {
     request: RemoveTotp,
@@ -249,7 +251,7 @@ impl Guarded for RemoveGuarded {
     }
 
     fn purpose(&self, _: Option<&RemovePlan>) -> Purpose {
-        self.plan.purpose(&places(self.labels.iter().map(|label| &**label), true))
+        self.plan.purpose(self.labels.iter().map(|label| &**label), true)
     }
 
     fn seed(&self, _: &RemovePlan) -> Option<SeedKey> {
