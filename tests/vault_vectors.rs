@@ -7,10 +7,10 @@
     reason = "a test that cannot go on fails"
 )]
 
-use rootseal::secret::{LongTermKey, TokenSecret, TotpSeed};
+use rootseal::secret::{GuardKey, LongTermKey, TokenSecret, TotpSeed, UnlockKey};
 use rootseal::vault::{
-    AccountRef, Class, Header, Index, NewAccount, NewItem, NewSlot, NewVault, Payload, Profile, SealedVault,
-    Thresholds, UnlockedVault, VaultError,
+    AccountRef, Class, Collected, Header, Index, Keyslot, Lock, NewAccount, NewItem, NewSlot, NewVault,
+    Payload, Profile, SealedVault, Thresholds, UnlockedVault, VaultError,
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -36,6 +36,21 @@ fn unhex(value: &Value) -> Vec<u8> {
     let text = value.as_str().unwrap();
     let byte = |at| u8::from_str_radix(text.get(at..at + 2).unwrap(), 16).unwrap();
     (0..text.len()).step_by(2).map(byte).collect()
+}
+
+/// Of a lock that one holder opens.
+fn share(slot: &Keyslot, header: &Header, lock: Lock, secret: &TokenSecret) -> Result<Collected, VaultError> {
+    let mut collected = Collected::new(header, lock);
+    collected.add(slot.share(header, lock, secret)?);
+    Ok(collected)
+}
+
+fn unlock_key(slot: &Keyslot, header: &Header, secret: &TokenSecret) -> Result<UnlockKey, VaultError> {
+    share(slot, header, Lock::Unlock, secret)?.unlock_key()
+}
+
+fn guard_key(slot: &Keyslot, header: &Header, secret: &TokenSecret) -> Result<GuardKey, VaultError> {
+    share(slot, header, Lock::Guard, secret)?.guard_key()
 }
 
 fn token_secret(secrets: &Value, token: usize, lock: &str) -> TokenSecret {
@@ -105,8 +120,8 @@ fn open_with(token: usize) -> Value {
     let locked = SealedVault::parse(bytes).unwrap().check(None).unwrap();
     let header = locked.header().clone();
     let slot = header.keyslots().get(token).unwrap();
-    let unlock = slot.unlock_key(&header, &token_secret(&secrets, token, "unlock")).unwrap();
-    let guard = slot.guard_key(&header, &token_secret(&secrets, token, "guard")).unwrap();
+    let unlock = unlock_key(slot, &header, &token_secret(&secrets, token, "unlock")).unwrap();
+    let guard = guard_key(slot, &header, &token_secret(&secrets, token, "guard")).unwrap();
     unlock.with(|key| assert_eq!(key, unhex(&secrets["unlock key"])));
     guard.with(|key| assert_eq!(key, unhex(&secrets["guard key"])));
     let mut vault = locked.unlock(unlock).map_err(|(_, error)| error).unwrap();
@@ -165,7 +180,7 @@ fn access_key(account_id: &str, user: Option<&str>, id: &str) -> Payload {
 }
 
 fn fill(vault: &mut UnlockedVault, secrets: &Value) -> Result<(), VaultError> {
-    let key = vault.header().keyslots()[0].guard_key(vault.header(), &token_secret(secrets, 0, "guard"))?;
+    let key = guard_key(&vault.header().keyslots()[0], vault.header(), &token_secret(secrets, 0, "guard"))?;
     let mut draft = vault.guard(key)?.edit();
     draft.add_slot(new_slot(1, "bob", secrets))?;
     let account = |name: &str, user: Option<&str>, email: Option<&str>| NewAccount {
@@ -234,8 +249,8 @@ fn write_the_vectors() {
     fill(&mut vault, &secrets).unwrap();
     let header = vault.header().clone();
     let slot = &header.keyslots()[0];
-    let unlock = slot.unlock_key(&header, &token_secret(&secrets, 0, "unlock")).unwrap();
-    let guard = slot.guard_key(&header, &token_secret(&secrets, 0, "guard")).unwrap();
+    let unlock = unlock_key(slot, &header, &token_secret(&secrets, 0, "unlock")).unwrap();
+    let guard = guard_key(slot, &header, &token_secret(&secrets, 0, "guard")).unwrap();
     secrets["unlock key"] = unlock.with(hex).into();
     secrets["guard key"] = guard.with(hex).into();
     let guard = vault.guard(guard).unwrap();

@@ -46,8 +46,8 @@ pub(super) struct Options {
     /// Take the PIN from a file that only you can read, or from /dev/fd/N; may be repeated
     #[arg(long = "pin-file", global = true, value_name = "[TOKEN=]PATH", value_parser = PinFile::value_parser())]
     pub(super) pin_files: Vec<PinFile>,
-    /// Use this token and no other (see rootseal token list)
-    #[arg(long, global = true, value_name = "ID")]
+    /// Use this token and no other (see rootseal token list); where several holders must consent, several
+    #[arg(long, global = true, value_name = "ID[,ID]")]
     pub(super) token: Option<String>,
     /// Fail instead of asking for a PIN or a touch
     #[arg(long, global = true)]
@@ -80,9 +80,12 @@ pub(super) enum Command {
     /// Show the tokens that are plugged in
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Add or list the keyslots of the vault: the tokens that open it
+    /// Add, list, check or remove the keyslots of the vault: the tokens that open it
     #[command(subcommand)]
     Keyslot(KeyslotCommand),
+    /// Set and show how many holders must consent
+    #[command(subcommand)]
+    Quorum(QuorumCommand),
     /// Add, list, show or remove AWS accounts
     #[command(subcommand)]
     Account(AccountCommand),
@@ -148,6 +151,48 @@ pub(super) enum KeyslotCommand {
     },
     /// List them
     List,
+    /// Remove one, and make new keys
+    #[command(
+        after_help = "A removed token opens nothing that is saved afterwards. Copies of the vault made before still open \
+                      with it: rotate what they hold if it is lost."
+    )]
+    Remove {
+        /// The keyslot's id
+        id: String,
+    },
+    /// Give one another name
+    Relabel {
+        /// The keyslot's id
+        id: String,
+        /// Its new name
+        label: String,
+    },
+    /// Prove that one still opens the vault; nothing is changed
+    Check {
+        /// The keyslot's id [default: the one whose token is plugged in]
+        id: Option<String>,
+    },
+    /// Make new keys for all keyslots, whether or not their tokens are plugged in
+    #[command(
+        after_help = "Copies of the vault made before still open with the tokens that opened them then."
+    )]
+    Rekey,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QuorumCommand {
+    /// Set how many holders must consent, and make new keys
+    #[command(after_help = "Example, the two-person rule: rootseal quorum set --unlock 1 --guard 2")]
+    Set {
+        /// To open the index
+        #[arg(long, value_name = "N")]
+        unlock: u32,
+        /// To use what is guarded: keys, seeds, passwords; and to change keyslots and this
+        #[arg(long, value_name = "N")]
+        guard: u32,
+    },
+    /// Show how many must, and who can
+    Show,
 }
 
 /// How the key of a smart card is chosen or made.

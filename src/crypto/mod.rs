@@ -11,6 +11,7 @@ pub mod hpke;
 pub mod kdf;
 pub mod random;
 pub mod rsa;
+pub mod sharing;
 pub mod signature;
 
 /// Why a primitive refused.

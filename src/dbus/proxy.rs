@@ -11,9 +11,9 @@ pub use codes::{
 };
 pub use shapes::{
     AccountProperties, AccountRow, AddAccountOptions, AddKeyslotOptions, AddProfileOptions, CheckReply,
-    CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply, KeyslotRow, ManagerProperties,
-    PinRequest, ProfileRow, PromptSignal, TokenOptions, TokenProblemRow, TokenRow, TouchRequest,
-    VaultProperties,
+    CheckedRow, CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply, KeyslotRow,
+    ManagerProperties, PinRequest, ProfileRow, PromptSignal, TokenOptions, TokenProblemRow, TokenRow,
+    TouchRequest, VaultProperties,
 };
 
 use zbus::{Fd, OwnedFd, OwnedObjectPath};
@@ -73,6 +73,16 @@ pub trait Vault1 {
     fn lock(&self) -> zbus::Result<()>;
     /// Enrols a further token; the keyslot's id is returned.
     fn add_keyslot(&self, label: &str, options: AddKeyslotOptions) -> zbus::Result<String>;
+    /// Removes a keyslot, and makes new keys.
+    fn remove_keyslot(&self, id: &str, options: TokenOptions) -> zbus::Result<()>;
+    /// Gives a keyslot another name.
+    fn relabel_keyslot(&self, id: &str, label: &str) -> zbus::Result<()>;
+    /// Proves that a keyslot opens its locks; an empty id: the one whose token is connected.
+    fn check_keyslot(&self, id: &str, options: TokenOptions) -> zbus::Result<CheckedRow>;
+    /// Makes new keys.
+    fn rekey(&self, options: TokenOptions) -> zbus::Result<()>;
+    /// Sets how many holders each lock needs.
+    fn set_thresholds(&self, unlock: u32, guard: u32, options: TokenOptions) -> zbus::Result<()>;
     /// Reads the file again and verifies it.
     fn check(&self) -> zbus::Result<CheckReply>;
 }

@@ -4,7 +4,7 @@ use super::door::{Door, while_there};
 use super::error::Error;
 use super::keys;
 use super::options::{Dict, Options, entry};
-use crate::service::{KeyslotInfo, NewKeyslot, VaultInfo, VaultState, Who};
+use crate::service::{Checked, KeyslotInfo, NewKeyslot, SlotChange, SlotId, VaultInfo, VaultState, Who};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::OwnedVariant;
@@ -18,6 +18,28 @@ impl Vault {
         self.0.admit(header, connection).await?;
         self.0.service.vault_info().await.map_err(|error| fdo::Error::Failed(error.to_string()))
     }
+
+    async fn change(
+        &self,
+        change: SlotChange,
+        options: HashMap<String, OwnedVariant>,
+        header: Header<'_>,
+        connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let token = options.text("token")?;
+        options.end()?;
+        let prompter = self.0.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, token.as_deref());
+        while_there(&caller, self.0.service.change_keyslots(change, who)).await
+    }
+}
+
+fn slot_id(text: &str) -> Result<SlotId, Error> {
+    text.parse().map_err(|_not_one| {
+        Error::invalid("a keyslot's id has 32 hexadecimal digits: `rootseal keyslot list` shows them")
+    })
 }
 
 #[interface(name = "org.rootseal.Vault1")]
@@ -62,6 +84,73 @@ impl Vault {
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
         Ok(while_there(&caller, self.0.service.add_keyslot(new, who)).await?.to_string())
+    }
+
+    async fn remove_keyslot(
+        &self,
+        id: String,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.change(SlotChange::Remove(slot_id(&id)?), options, header, connection).await
+    }
+
+    async fn rekey(
+        &self,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.change(SlotChange::Rekey, options, header, connection).await
+    }
+
+    async fn set_thresholds(
+        &self,
+        unlock: u32,
+        guard: u32,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.change(SlotChange::Thresholds { unlock, guard }, options, header, connection).await
+    }
+
+    async fn relabel_keyslot(
+        &self,
+        id: String,
+        label: String,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let prompter = self.0.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, None);
+        Ok(self.0.service.relabel_keyslot(slot_id(&id)?, label, who).await?)
+    }
+
+    async fn check_keyslot(
+        &self,
+        id: String,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Dict, Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let id = if id.is_empty() { None } else { Some(slot_id(&id)?) };
+        let mut options = Options::new(options);
+        let token = options.text("token")?;
+        options.end()?;
+        let prompter = self.0.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, token.as_deref());
+        let Checked { id, label, holder, guard } =
+            while_there(&caller, self.0.service.check_keyslot(id, who)).await?;
+        Ok(Dict::from([
+            entry("id", id.to_string())?,
+            entry("label", label)?,
+            entry("holder", holder)?,
+            entry("guard", guard)?,
+        ]))
     }
 
     async fn check(

@@ -47,6 +47,10 @@ role! {
     GuardKey
 }
 role! {
+    /// What one holder has of a lock's key: all of it (32 bytes), or a share (33 bytes).
+    KeyShare
+}
+role! {
     /// The private seed of a keyslot's key pair for one lock. 32 bytes.
     SlotKey
 }

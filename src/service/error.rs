@@ -54,7 +54,7 @@ pub enum Error {
     #[error("every connected token is a keyslot of this vault already: plug in the one to be added")]
     NoFurtherToken,
     /// Several fit.
-    #[error("several tokens fit, name one with --token: {0}")]
+    #[error("several tokens fit, name those to use with --token ID[,ID]: {0}")]
     TokenChoice(String),
     /// Several could consent.
     #[error("several connected tokens open this vault, name the one that consents with --with: {0}")]
@@ -76,6 +76,9 @@ pub enum Error {
     /// Nobody touched the token, or it did not answer.
     #[error("the token was not touched in time: try again and touch it when it blinks")]
     TimedOut,
+    /// The next holder's token was not plugged in.
+    #[error("too few holders consented in time, nothing was opened: {0}")]
+    NoQuorum(String),
     /// Nobody would have seen why the token blinks.
     #[error("there is no terminal or agent to show the prompt on: run the command in a terminal first")]
     NoPrompt,
@@ -155,7 +158,7 @@ impl Error {
             Self::LeftBehind { cause, .. } => cause.name(),
             Self::PinBlocked | Self::PowerCycle => "PinBlocked",
             Self::Cancelled => "Cancelled",
-            Self::TimedOut => "TimedOut",
+            Self::TimedOut | Self::NoQuorum(_) => "TimedOut",
             Self::NoPrompt => "NoPrompt",
             Self::NotAuthorized => "NotAuthorized",
             Self::Damaged(_) => "Damaged",
@@ -189,6 +192,7 @@ impl Error {
                 | Self::PowerCycle
                 | Self::Cancelled
                 | Self::TimedOut
+                | Self::NoQuorum(_)
                 | Self::NoPrompt
                 | Self::NotAuthorized
                 | Self::WrongToken(..)

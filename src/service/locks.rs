@@ -1,16 +1,17 @@
 //! From a locked vault to its keys: find the token, say why, ask for PIN and touch, derive, open the keyslot.
 
+use super::consents::{Consents, Match};
 use super::error::{Error, Hints, Tries};
 use super::purpose::Purpose;
 use super::who::Who;
 use super::{Service, problem::vault_error};
 use crate::channel::Patience;
-use crate::secret::{GuardKey, Pin, UnlockKey, forgetting};
+use crate::secret::{GuardKey, Pin, UnlockKey};
 use crate::token::prompter::{Ask, Refusal};
 use crate::token::registry::{Patient, Present};
 use crate::token::trouble::Reason;
 use crate::token::worker::Worker;
-use crate::token::{Derived, Device, Kind, PinPurpose, Token, TokenError, Wanted, needs};
+use crate::token::{Derived, Device, PinPurpose, Token, TokenError, Wanted, needs};
 use crate::vault::{Header, Keyslot, Lock, SlotId};
 use std::time::Duration;
 
@@ -32,25 +33,18 @@ pub(super) struct Asker<'a> {
     pub(super) purpose: &'a Purpose,
 }
 
-/// A connected token, its keyslot, and the header that this was found in.
+/// The token that consents first, and the header that it was found in.
 pub(super) struct Key {
-    token: Present,
-    slot: SlotId,
+    first: Match,
     header: Header,
 }
 
 /// The tokens that answer, and why there may be none among them that is wanted.
 pub(super) struct Tokens {
     pub(super) present: Vec<Present>,
-    hints: Hints,
+    pub(super) hints: Hints,
     /// Whether another program holds one.
-    busy: bool,
-}
-
-/// A connected token and the keyslot that is its own.
-struct Match {
-    token: Present,
-    slot: SlotId,
+    pub(super) busy: bool,
 }
 
 impl Service {
@@ -59,38 +53,51 @@ impl Service {
         if !who.prompter.available() {
             return Err(Error::NoPrompt);
         }
-        let Match { token, slot } = self.find_token(who.token, &header, lock).await?;
-        Ok(Key { token, slot, header })
+        let first = self.find_token(who.token, &header, lock).await?;
+        Ok(Key { first, header })
     }
 
-    /// Opens the locks that are wanted with one PIN and one touch. One prompt at a time: the caller holds the turn.
+    /// Opens the locks that are wanted: each holder that it takes consents with one PIN and one touch. One prompt at a
+    /// time: the caller holds the turn.
     pub(super) async fn open_locks(
         &self,
         asker: &Asker<'_>,
         key: Key,
         wanted: Wanted,
     ) -> Result<Keys, Error> {
-        let Key { token, slot, header } = key;
-        let slot = header.keyslot(slot).ok_or(Error::Failed("the keyslot is gone"))?;
-        let label = format!("{} ({})", slot.label(), name(&token));
-        let held = token.worker.hold();
-        let result = self.ask_token(asker, &token, &label, slot, wanted).await;
-        drop(held);
-        asker.who.prompter.done().await.unwrap_or(());
-        let derived = result?;
-        let (unlock, guard) = forgetting(|| {
-            let unlock = derived.unlock.map(|secret| slot.unlock_key(&header, &secret)).transpose();
-            let guard = derived.guard.map(|secret| slot.guard_key(&header, &secret)).transpose();
-            (unlock, guard)
-        });
-        Ok(Keys {
-            unlock: unlock.map_err(|error| vault_error(&error, self.path()))?,
-            guard: guard.map_err(|error| vault_error(&error, self.path()))?,
-            token: label,
-        })
+        let Key { first, header } = key;
+        let mut consents = Consents::new(&header, wanted);
+        let mut next = first;
+        loop {
+            self.consent(asker, &header, next, &mut consents).await?;
+            if consents.missing() == 0 {
+                return consents.keys(self.path());
+            }
+            next = self.next_holder(asker, &header, &consents).await?;
+        }
     }
 
-    async fn ask_token(
+    /// Has one holder's token give what it has of the keys.
+    async fn consent(
+        &self,
+        asker: &Asker<'_>,
+        header: &Header,
+        from: Match,
+        consents: &mut Consents,
+    ) -> Result<(), Error> {
+        let Match { token, slot } = from;
+        let slot = header.keyslot(slot).ok_or(Error::Failed("the keyslot is gone"))?;
+        let label = format!("{} ({})", slot.label(), name(&token));
+        let purpose = consents.purpose(asker.purpose, slot.holder());
+        let asker = Asker { who: asker.who, purpose: &purpose };
+        let held = token.worker.hold();
+        let result = self.ask_token(&asker, &token, &label, slot, consents.wanted(slot)).await;
+        drop(held);
+        asker.who.prompter.done().await.unwrap_or(());
+        consents.take(header, slot, label, result?).map_err(|error| vault_error(&error, self.path()))
+    }
+
+    pub(super) async fn ask_token(
         &self,
         asker: &Asker<'_>,
         token: &Present,
@@ -205,40 +212,6 @@ impl Service {
         }
     }
 
-    /// The connected token that is a keyslot: found by its credential, without making anything blink.
-    async fn find_token(&self, wanted: Option<&str>, header: &Header, lock: Lock) -> Result<Match, Error> {
-        let Tokens { present, hints, busy } = self.present_tokens(wanted).await?;
-        let mut found: Vec<Match> = Vec::new();
-        let mut weak = None;
-        for token in present {
-            let slot = self.slot_of(&token, header).await.and_then(|slot| header.keyslot(slot));
-            match slot {
-                // One token may be there by two wires.
-                Some(slot) if found.iter().any(|found| found.slot == slot.id()) => {}
-                Some(slot) if slot.serves(lock) => found.push(Match { token, slot: slot.id() }),
-                Some(slot) => weak = Some(quoted(slot.label())),
-                None => {}
-            }
-        }
-        if found.len() > 1 {
-            return Err(Error::TokenChoice(list(found.iter().map(|found| &found.token))));
-        }
-        found.pop().ok_or_else(|| {
-            let slots = header.keyslots().iter().filter(|slot| slot.serves(lock));
-            let (labels, kinds): (Vec<_>, Vec<_>) =
-                slots.map(|slot| (quoted(slot.label()), slot.kind())).unzip();
-            let labels = labels.join(" or ");
-            let all_fido = kinds.iter().all(|kind| Some(*kind) == Kind::Fido.keyslot());
-            let hints = if all_fido { hints.without_cards() } else { hints };
-            match weak {
-                // What somebody else holds may be the right one.
-                _ if busy && !all_fido => Error::Busy,
-                Some(weak) => Error::WeakToken(weak, labels, hints),
-                None => Error::WrongToken(labels, hints),
-            }
-        })
-    }
-
     /// Which keyslot of the vault is this token's, asked without a touch; for one that is busy with somebody,
     /// what it answered last.
     pub(super) async fn slot_of(&self, token: &Present, header: &Header) -> Option<SlotId> {
@@ -272,7 +245,7 @@ impl Service {
         let (mut present, troubles) = self.look_for_tokens().await?.present(Patient::Yes).await;
         let busy = troubles.iter().any(|trouble| trouble.reason == Reason::Busy);
         if let Some(wanted) = wanted {
-            present.retain(|token| token.id == wanted);
+            present.retain(|token| is_named(wanted, &token.id));
         }
         match wanted {
             _ if !present.is_empty() => Ok(Tokens { present, hints: Hints::of(troubles), busy }),
@@ -311,7 +284,12 @@ async fn verify(
     Ok(job.await?)
 }
 
-fn quoted(label: &str) -> String {
+/// Whether a token is one of those that a person named, with commas between several.
+pub(super) fn is_named(wanted: &str, id: &str) -> bool {
+    wanted.split(',').any(|wanted| wanted == id)
+}
+
+pub(super) fn quoted(label: &str) -> String {
     format!("\u{201c}{label}\u{201d}")
 }
 

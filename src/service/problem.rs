@@ -33,10 +33,6 @@ impl Problem {
                 kind: Kind::Unsupported,
                 text: format!("{path} has format {version}, which this version does not know"),
             },
-            VaultError::Unsupported(what) => Self {
-                kind: Kind::Unsupported,
-                text: format!("{path} uses {what}, which this version does not support"),
-            },
             VaultError::Damaged(part) | VaultError::TooLarge(part) => {
                 Self { kind: Kind::Damaged, text: format!("{path} is damaged ({part})") }
             }

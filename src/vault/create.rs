@@ -3,6 +3,7 @@
 use super::header::Lengths;
 use super::image::Image;
 use super::manifest::Manifest;
+use super::shares::share_out;
 use super::slots::NewSlot;
 use super::{Header, Index, Lock, Seen, Thresholds, UnlockedVault, VaultError, VaultId};
 use crate::crypto::{hash, random};
@@ -19,8 +20,8 @@ impl NewVault {
     pub fn create(first: NewSlot, thresholds: Thresholds) -> Result<Self, VaultError> {
         let (vault, epoch) = (VaultId::random()?, 1);
         let (unlock, guard) = (random::unlock_key()?, random::guard_key()?);
-        let (slot, entry) = first.enrol(vault, epoch, &unlock, &guard)?;
-        let header = Header {
+        let (slot, entry) = first.enrol(vault)?;
+        let mut header = Header {
             vault,
             generation: 1,
             epoch,
@@ -32,6 +33,7 @@ impl NewVault {
         if !header.keyslots().iter().any(|slot| slot.serves(Lock::Guard)) {
             return Err(VaultError::Invalid("thresholds"));
         }
+        share_out(&mut header, std::slice::from_ref(&entry), &unlock, &guard)?;
         let manifest = Manifest::new(1, &header, vec![entry], Vec::new());
         let manifest_version = manifest.version;
         let manifest = manifest.seal(&guard, &header)?;

@@ -31,6 +31,7 @@ pub(super) struct Changed {
     pub(super) records: bool,
     pub(super) manifest: bool,
     pub(super) keys: bool,
+    pub(super) shares: bool,
 }
 
 /// An account to be added.

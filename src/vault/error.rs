@@ -103,9 +103,9 @@ pub enum VaultError {
     /// The keyslot has no entry for this lock.
     #[error("the keyslot does not open this lock")]
     NoSuchLock,
-    /// Written by the format, not done by this version.
-    #[error("not supported: {0}")]
-    Unsupported(&'static str),
+    /// Shares of too few holders.
+    #[error("too few holders have consented")]
+    NotEnough,
     /// A change that needs the guard lock.
     #[error("this change needs the guard lock")]
     GuardNeeded,

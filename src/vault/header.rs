@@ -57,10 +57,15 @@ impl Header {
         self.slots.iter().find(|slot| slot.id == id)
     }
 
-    /// How many holders have a slot for `lock`.
-    pub fn holders(&self, lock: Lock) -> usize {
-        let serving = self.slots.iter().filter(|slot| slot.serves(lock));
-        serving.map(|slot| slot.holder.as_str()).collect::<HashSet<_>>().len()
+    /// Those who have a slot for `lock`, in the order of their first ones.
+    pub fn holders(&self, lock: Lock) -> Vec<&str> {
+        let mut holders = Vec::new();
+        for slot in self.slots.iter().filter(|slot| slot.serves(lock)) {
+            if !holders.contains(&slot.holder()) {
+                holders.push(slot.holder());
+            }
+        }
+        holders
     }
 
     /// The rules of the format, for a header that was read and for one that is to be written.
@@ -76,11 +81,20 @@ impl Header {
             return Err(VaultError::Invalid("keyslot id"));
         }
         for lock in [Lock::Unlock, Lock::Guard] {
-            if self.holders(lock) < usize::from(self.thresholds.of(lock)) {
+            if self.holders(lock).len() < usize::from(self.thresholds.of(lock)) {
                 return Err(VaultError::Invalid("thresholds"));
             }
         }
         Ok(())
+    }
+
+    /// Whether all slots have their shares, of the size that the thresholds make.
+    pub(super) fn validate_shares(&self) -> Result<(), VaultError> {
+        let fits = |lock| {
+            let whole = self.thresholds.of(lock) == 1;
+            self.slots.iter().filter_map(|slot| slot.entry(lock)).all(|entry| entry.has_share(whole))
+        };
+        if fits(Lock::Unlock) && fits(Lock::Guard) { Ok(()) } else { Err(VaultError::Invalid("share")) }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -98,8 +112,7 @@ impl Header {
         writer.into_bytes()
     }
 
-    /// Reads a header; the inner error is about thresholds that this version does not do.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Result<Self, VaultError>, Malformed> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         Reader::whole(bytes, |reader| {
             let mut fields = reader.map()?;
             let vault = VaultId::from_bytes(fields.required(0, Reader::array_of)?);
@@ -113,16 +126,8 @@ impl Header {
             let salt = fields.required(5, Reader::array_of)?;
             let lengths = fields.required(6, Lengths::decode)?;
             fields.end()?;
-            let thresholds = Thresholds::new(unlock, guard, slots.len() as u64);
-            Ok(thresholds.map(|thresholds| Self {
-                vault,
-                generation,
-                epoch,
-                thresholds,
-                slots,
-                salt,
-                lengths,
-            }))
+            let thresholds = Thresholds::new(unlock, guard, slots.len() as u64).map_err(|_rule| Malformed)?;
+            Ok(Self { vault, generation, epoch, thresholds, slots, salt, lengths })
         })
     }
 }

@@ -1,11 +1,12 @@
 //! The file's bytes, cut into sections.
 
 use super::header::Lengths;
+use super::manifest::Manifest;
 use super::{Header, Index, Item, Part, VaultError};
 use crate::crypto::aead::{MessageKey, TAG};
 use crate::crypto::hash;
 use crate::crypto::kdf;
-use crate::secret::UnlockKey;
+use crate::secret::{GuardKey, UnlockKey};
 
 const MAGIC: &[u8; 8] = b"ROOTSEAL";
 const VERSION: u32 = 1;
@@ -49,12 +50,9 @@ impl Image {
             return Err(prefix());
         }
         let encoded = rest.get(..length).ok_or(VaultError::Damaged(Part::Length))?;
-        let header = match Header::decode(encoded) {
-            Ok(Ok(header)) => header,
-            Ok(Err(unsupported @ VaultError::Unsupported(_))) => return Err(unsupported),
-            Ok(Err(_)) | Err(_) => return Err(VaultError::Damaged(Part::Header)),
-        };
-        header.validate().map_err(|_rule| VaultError::Damaged(Part::Header))?;
+        let damaged = VaultError::Damaged(Part::Header);
+        let header = Header::decode(encoded).map_err(|_malformed| damaged)?;
+        header.validate().and_then(|()| header.validate_shares()).map_err(|_rule| damaged)?;
         // One encoding for one header: what the reader let pass is exactly what we would have written.
         if header.encode() != encoded {
             return Err(VaultError::Damaged(Part::Header));
@@ -87,6 +85,7 @@ impl Image {
             records: sizes.ok_or(VaultError::TooLarge(Part::Records))?,
         };
         header.validate()?;
+        header.validate_shares()?;
         let encoded = header.encode();
         let Lengths { index, manifest: _, records: all } = header.lengths;
         let total = [PREFIX, encoded.len(), MAC, index, manifest.len(), all]
@@ -143,6 +142,12 @@ impl Image {
             return Err(VaultError::Damaged(Part::Records));
         }
         Ok(index)
+    }
+
+    /// Verifies that these keys are the file's own.
+    pub(super) fn prove(&self, unlock: &UnlockKey, guard: Option<&GuardKey>) -> Result<(), VaultError> {
+        let index = self.open(unlock)?;
+        guard.map_or(Ok(()), |key| Manifest::open(key, &self.header, &index, self.manifest()).map(drop))
     }
 
     fn open_index(&self, key: &UnlockKey) -> Result<Index, VaultError> {

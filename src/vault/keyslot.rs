@@ -3,11 +3,10 @@
 use super::cbor::{Malformed, Reader, Writer};
 use super::error::damaged;
 use super::names::{self, KIND, SHORT};
-use super::{Header, Lock, Part, SlotId, VaultError, VaultId};
+use super::{Header, Lock, Part, Share, SlotId, VaultError, VaultId};
 use crate::crypto::aead::MessageKey;
 use crate::crypto::{hash, hpke, random};
-use crate::secret::{GuardKey, SlotKey, TokenSecret, UnlockKey};
-use zeroize::Zeroizing;
+use crate::secret::{KeyShare, SlotKey, TokenSecret};
 
 const BINDING: usize = 16_384;
 /// Bytes of a token's secret, from HMAC-SHA-1 to ECDH on P-384.
@@ -74,34 +73,13 @@ impl Keyslot {
         }
     }
 
-    /// The unlock key, from the token's secret for the unlock lock. `header` is the one this slot is of.
+    /// What it has of the key of `lock`, from the token's secret for that lock. `header` is the one this slot is of.
     ///
     /// # Errors
-    /// [`VaultError::WrongToken`] if the secret is another; [`VaultError::Damaged`] if the share is not one
-    /// that was sealed to this slot.
-    pub fn unlock_key(&self, header: &Header, secret: &TokenSecret) -> Result<UnlockKey, VaultError> {
-        Ok(UnlockKey::copy_from(&*self.open(header, Lock::Unlock, secret)?))
-    }
-
-    /// The guard key, from the token's secret for the guard lock. `header` is the one this slot is of.
-    ///
-    /// # Errors
-    /// As [`Self::unlock_key`]; [`VaultError::NoSuchLock`] if the slot serves the unlock lock only.
-    pub fn guard_key(&self, header: &Header, secret: &TokenSecret) -> Result<GuardKey, VaultError> {
-        Ok(GuardKey::copy_from(&*self.open(header, Lock::Guard, secret)?))
-    }
-
-    fn open(
-        &self,
-        header: &Header,
-        lock: Lock,
-        secret: &TokenSecret,
-    ) -> Result<Zeroizing<[u8; 32]>, VaultError> {
-        let entry = match lock {
-            Lock::Unlock => Some(&self.unlock),
-            Lock::Guard => self.guard.as_ref(),
-        };
-        let entry = entry.ok_or(VaultError::NoSuchLock)?;
+    /// [`VaultError::WrongToken`] if the secret is another; [`VaultError::NoSuchLock`] if the slot serves the unlock
+    /// lock only; [`VaultError::Damaged`] if the share is not one that was sealed to this slot.
+    pub fn share(&self, header: &Header, lock: Lock, secret: &TokenSecret) -> Result<Share, VaultError> {
+        let entry = self.entry(lock).ok_or(VaultError::NoSuchLock)?;
         let vault = header.vault_id();
         let kek = secret.with(|secret| kek(secret, &self.salt, vault, self.id, lock));
         let aad = self.identity(vault, Some(lock));
@@ -110,23 +88,16 @@ impl Keyslot {
         let info = share_info(vault, header.epoch(), self.id, lock);
         let share = hpke::open(&seed, &entry.encapsulated, &info, &entry.sealed_share)
             .map_err(damaged(Part::Keyslot))?;
-        let mut key = Zeroizing::new([0; 32]);
-        if share.len() != key.len() {
-            return Err(VaultError::Unsupported("a share of a threshold greater than 1"));
-        }
-        key.copy_from_slice(&share);
-        Ok(key)
+        Ok(Share::new(lock, self.holder.clone(), KeyShare::copy_from(&share)))
     }
 
-    /// Makes a key pair for `lock`, seals the seed under the token's secret and `key` to the public half,
-    /// which is returned with the entry.
+    /// Makes a key pair for `lock` and wraps its seed under the token's secret. The public half is returned with the
+    /// entry, which has no share yet.
     pub(super) fn enrol(
         &self,
         vault: VaultId,
-        epoch: u64,
         lock: Lock,
         secret: &TokenSecret,
-        key: &[u8],
     ) -> Result<(Entry, Vec<u8>), VaultError> {
         if !secret.with(|secret| TOKEN_SECRET.contains(&secret.len())) {
             return Err(VaultError::Invalid("token secret"));
@@ -137,9 +108,23 @@ impl Keyslot {
         seed.with(|seed| kek.seal(&self.identity(vault, Some(lock)), seed, &mut wrapped))?;
         let public = hpke::public_key(&seed)?;
         let wrapped_seed = wrapped.try_into().map_err(|_length| VaultError::Invalid("slot seed"))?;
-        let mut entry = Entry { wrapped_seed, encapsulated: Vec::new(), sealed_share: Vec::new() };
-        entry.reseal(vault, epoch, self.id, lock, &public, key)?;
-        Ok((entry, public))
+        Ok((Entry { wrapped_seed, encapsulated: Vec::new(), sealed_share: Vec::new() }, public))
+    }
+
+    /// The entry for `lock`, where it serves it.
+    pub(super) const fn entry(&self, lock: Lock) -> Option<&Entry> {
+        match lock {
+            Lock::Unlock => Some(&self.unlock),
+            Lock::Guard => self.guard.as_ref(),
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) const fn entry_mut(&mut self, lock: Lock) -> Option<&mut Entry> {
+        match lock {
+            Lock::Unlock => Some(&mut self.unlock),
+            Lock::Guard => self.guard.as_mut(),
+        }
     }
 
     /// SHA-256 of the binding record: what the guard manifest holds about this slot.
@@ -204,7 +189,12 @@ impl Entry {
     pub(super) const UNFILLED: Self =
         Self { wrapped_seed: [0; 48], encapsulated: Vec::new(), sealed_share: Vec::new() };
 
-    /// Seals `key` to the public half that the guard manifest knows: no token is needed for it.
+    /// Whether it has a share; the `whole` key, or a part.
+    pub(super) const fn has_share(&self, whole: bool) -> bool {
+        self.sealed_share.len() == if whole { 48 } else { 49 }
+    }
+
+    /// Seals a share to the public half that the guard manifest knows: no token is needed for it.
     pub(super) fn reseal(
         &mut self,
         vault: VaultId,
@@ -212,10 +202,10 @@ impl Entry {
         slot: SlotId,
         lock: Lock,
         public: &[u8],
-        key: &[u8],
+        share: &[u8],
     ) -> Result<(), VaultError> {
         (self.encapsulated, self.sealed_share) =
-            hpke::seal(public, &share_info(vault, epoch, slot, lock), key)?;
+            hpke::seal(public, &share_info(vault, epoch, slot, lock), share)?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::image::Image;
 use super::{Header, Seen, UnlockedVault, VaultError};
-use crate::secret::UnlockKey;
+use crate::secret::{GuardKey, UnlockKey};
 use std::sync::Arc;
 
 /// A file whose structure was read. Nothing in it is proven, not even that it is ours.
@@ -14,8 +14,7 @@ impl SealedVault {
     /// Reads the structure, within the format's limits.
     ///
     /// # Errors
-    /// [`VaultError::Damaged`], [`VaultError::NewerFormat`], [`VaultError::Unsupported`],
-    /// [`VaultError::TooLarge`].
+    /// [`VaultError::Damaged`], [`VaultError::NewerFormat`], [`VaultError::TooLarge`].
     pub fn parse(bytes: Vec<u8>) -> Result<Self, VaultError> {
         Ok(Self { image: Image::parse(bytes)? })
     }
@@ -58,6 +57,14 @@ impl LockedVault {
     /// The file.
     pub fn bytes(&self) -> &[u8] {
         self.image.bytes()
+    }
+
+    /// Verifies that these keys open it, and keeps neither.
+    ///
+    /// # Errors
+    /// [`VaultError::Damaged`] naming the part; a wrong key shows as a damaged header MAC or manifest.
+    pub fn prove(&self, unlock: &UnlockKey, guard: Option<&GuardKey>) -> Result<(), VaultError> {
+        self.image.prove(unlock, guard)
     }
 
     /// Verifies header, index and the sections' hashes, and keeps the key.

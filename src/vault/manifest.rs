@@ -156,6 +156,14 @@ impl Manifest {
 }
 
 impl SlotEntry {
+    /// The slot's public half for `lock`, where it serves it.
+    pub(super) fn public(&self, lock: Lock) -> Option<&[u8]> {
+        match lock {
+            Lock::Unlock => Some(&self.unlock),
+            Lock::Guard => self.guard.as_deref(),
+        }
+    }
+
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let public = |reader: &mut Reader<'_>| {
             let public = reader.bytes()?;

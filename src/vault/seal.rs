@@ -4,8 +4,9 @@ use super::draft::Draft;
 use super::image::Image;
 use super::manifest::{Manifest, RecordEntry};
 use super::record::Keys;
+use super::shares::share_out;
 use super::unlocked::seen;
-use super::{Index, Lock, Seen, VaultError};
+use super::{Index, Seen, VaultError};
 use crate::crypto::{hash, random};
 use crate::secret::{GuardKey, UnlockKey};
 use std::sync::Arc;
@@ -55,6 +56,11 @@ impl Draft<'_> {
         self.header.salt = random::public()?;
         let new = if self.changed.keys { Some(self.rekey()?) } else { None };
         let unlock = new.as_ref().map_or(&self.vault.key, |keys| &keys.unlock);
+        if self.changed.keys || self.changed.shares {
+            let guard = self.guard.as_ref().ok_or(VaultError::GuardNeeded)?;
+            let guard = new.as_ref().map_or(&guard.key, |keys| &keys.guard);
+            share_out(&mut self.header, &self.slots, unlock, guard)?;
+        }
 
         let before = &self.vault.image;
         let mut records = Vec::new();
@@ -101,20 +107,13 @@ impl Draft<'_> {
         })
     }
 
-    /// New keys: shares to every slot's public halves, every record under the new keys.
+    /// New keys, and every record under them.
     fn rekey(&mut self) -> Result<NewKeys, VaultError> {
         let keys = NewKeys { unlock: random::unlock_key()?, guard: random::guard_key()? };
         let guard = self.guard.as_ref().ok_or(VaultError::GuardNeeded)?;
         let vault = self.header.vault;
         let epoch = self.header.epoch.checked_add(1).ok_or(VaultError::Invalid("key epoch"))?;
         self.header.epoch = epoch;
-        for (slot, entry) in self.header.slots.iter_mut().zip(&self.slots) {
-            keys.unlock
-                .with(|key| slot.unlock.reseal(vault, epoch, slot.id, Lock::Unlock, &entry.unlock, key))?;
-            if let (Some(sealed), Some(public)) = (&mut slot.guard, &entry.guard) {
-                keys.guard.with(|key| sealed.reseal(vault, epoch, slot.id, Lock::Guard, public, key))?;
-            }
-        }
         let new = Keys { unlock: &keys.unlock, guard: Some(&keys.guard) };
         for item in &self.index.items {
             let record = if let Some(record) = self.fresh.get(&item.id) {

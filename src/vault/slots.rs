@@ -4,7 +4,7 @@ use super::keyslot::Entry;
 use super::manifest::SlotEntry;
 use super::{Draft, Keyslot, Lock, SlotId, Thresholds, VaultError, VaultId};
 use crate::crypto::random;
-use crate::secret::{GuardKey, TokenSecret, UnlockKey};
+use crate::secret::TokenSecret;
 
 /// A token to be enrolled.
 pub struct NewSlot {
@@ -25,24 +25,19 @@ pub struct NewSlot {
 }
 
 impl NewSlot {
-    pub(super) fn enrol(
-        self,
-        vault: VaultId,
-        epoch: u64,
-        unlock: &UnlockKey,
-        guard: &GuardKey,
-    ) -> Result<(Keyslot, SlotEntry), VaultError> {
+    /// The slot and what the manifest says of it. Its shares are still to be given out.
+    pub(super) fn enrol(self, vault: VaultId) -> Result<(Keyslot, SlotEntry), VaultError> {
         let Self { holder, label, kind, created, binding, unlock: secret, guard: guard_secret } = self;
         let id = SlotId::random()?;
         let salt = random::public()?;
         let mut slot =
             Keyslot { id, holder, label, kind, created, binding, salt, unlock: Entry::UNFILLED, guard: None };
         slot.validate()?;
-        let (entry, public) = unlock.with(|key| slot.enrol(vault, epoch, Lock::Unlock, &secret, key))?;
+        let (entry, public) = slot.enrol(vault, Lock::Unlock, &secret)?;
         slot.unlock = entry;
         let mut guard_public = None;
         if let Some(secret) = guard_secret {
-            let (entry, public) = guard.with(|key| slot.enrol(vault, epoch, Lock::Guard, &secret, key))?;
+            let (entry, public) = slot.enrol(vault, Lock::Guard, &secret)?;
             slot.guard = Some(entry);
             guard_public = Some(public);
         }
@@ -57,11 +52,10 @@ impl Draft<'_> {
     /// # Errors
     /// [`VaultError::GuardNeeded`]; [`VaultError::Invalid`] naming the field.
     pub fn add_slot(&mut self, new: NewSlot) -> Result<SlotId, VaultError> {
-        let (vault, epoch, unlock) = (self.header.vault, self.header.epoch, &self.vault.key);
-        let guard = self.guard.as_ref().ok_or(VaultError::GuardNeeded)?;
-        let (slot, entry) = new.enrol(vault, epoch, unlock, &guard.key)?;
-        let id = slot.id;
         self.guarded()?;
+        let (slot, entry) = new.enrol(self.header.vault)?;
+        let id = slot.id;
+        self.changed.shares = true;
         self.header.slots.push(slot);
         self.slots.push(entry);
         self.header.validate()?;
@@ -91,12 +85,12 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Sets how many holders each lock needs.
+    /// Sets how many holders each lock needs, and rekeys: what a holder had before opens nothing saved afterwards.
     ///
     /// # Errors
     /// [`VaultError::GuardNeeded`]; [`VaultError::Invalid`] if there are too few holders.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) -> Result<(), VaultError> {
-        self.guarded()?;
+        self.rekey_at_seal()?;
         self.header.thresholds = thresholds;
         self.header.validate()
     }

@@ -4,6 +4,7 @@ mod attacks;
 mod canonical;
 mod changes;
 mod damage;
+mod quorum;
 
 use super::*;
 use crate::secret::{GuardKey, LongTermKey, TokenSecret, TotpSeed, UnlockKey};
@@ -37,6 +38,21 @@ impl Token {
 
     pub(super) fn guard_key(&self, header: &Header) -> Result<GuardKey, VaultError> {
         header.keyslots()[0].guard_key(header, &self.guard())
+    }
+}
+
+/// Of a vault that one holder opens.
+impl Keyslot {
+    pub(super) fn unlock_key(&self, header: &Header, secret: &TokenSecret) -> Result<UnlockKey, VaultError> {
+        let mut collected = Collected::new(header, Lock::Unlock);
+        collected.add(self.share(header, Lock::Unlock, secret)?);
+        collected.unlock_key()
+    }
+
+    pub(super) fn guard_key(&self, header: &Header, secret: &TokenSecret) -> Result<GuardKey, VaultError> {
+        let mut collected = Collected::new(header, Lock::Guard);
+        collected.add(self.share(header, Lock::Guard, secret)?);
+        collected.guard_key()
     }
 }
 

@@ -151,15 +151,14 @@ impl Thresholds {
     /// 1 ≤ `unlock` ≤ `guard` ≤ `holders`.
     ///
     /// # Errors
-    /// [`VaultError::Invalid`] outside that; [`VaultError::Unsupported`] above 1.
+    /// [`VaultError::Invalid`] outside that.
     pub fn new(unlock: u64, guard: u64, holders: u64) -> Result<Self, VaultError> {
+        let invalid = VaultError::Invalid("thresholds");
         if unlock == 0 || unlock > guard || guard > holders {
-            return Err(VaultError::Invalid("thresholds"));
+            return Err(invalid);
         }
-        if guard > 1 {
-            return Err(VaultError::Unsupported("a threshold greater than 1"));
-        }
-        Ok(Self::ONE)
+        let small = |number| u8::try_from(number).map_err(|_large| invalid);
+        Ok(Self { unlock: small(unlock)?, guard: small(guard)? })
     }
 
     /// Holders needed for `lock`.
@@ -181,8 +180,9 @@ mod tests {
         for (unlock, guard, holders) in [(0, 1, 1), (1, 0, 1), (0, 0, 0), (2, 1, 2), (1, 2, 1), (1, 1, 0)] {
             assert_eq!(Thresholds::new(unlock, guard, holders), Err(VaultError::Invalid("thresholds")));
         }
-        assert!(matches!(Thresholds::new(1, 2, 2), Err(VaultError::Unsupported(_))));
-        assert!(matches!(Thresholds::new(2, 2, 3), Err(VaultError::Unsupported(_))));
+        assert_eq!(Thresholds::new(1, 256, 256), Err(VaultError::Invalid("thresholds")));
+        let two = Thresholds::new(1, 2, 2).unwrap();
+        assert_eq!((two.of(Lock::Unlock), two.of(Lock::Guard)), (1, 2));
     }
 
     #[test]

@@ -52,6 +52,14 @@ impl UnlockedVault {
         other.image.open(&self.key).map(drop)
     }
 
+    /// As [`LockedVault::prove`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prove(&self, unlock: &UnlockKey, guard: Option<&GuardKey>) -> Result<(), VaultError> {
+        self.image.prove(unlock, guard)
+    }
+
     /// Opens a record of class open.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use super::vault::{properties, yes};
 use crate::cli::args::KeyslotCommand;
 use crate::cli::error::Error;
 use crate::cli::output;
-use crate::dbus::proxy::AddKeyslotOptions;
+use crate::dbus::proxy::{AddKeyslotOptions, TokenOptions};
 
 pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Result<(), Error> {
     match command {
@@ -17,6 +17,24 @@ pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Resul
             add(session, &label, options).await
         }
         KeyslotCommand::List => list(session).await,
+        KeyslotCommand::Remove { id } => {
+            session.may_ask_all().await?;
+            let token = session.options.token.clone();
+            session.daemon.vault().await?.remove_keyslot(&id, TokenOptions { token }).await?;
+            output::confirm("Removed. Copies of the vault made before still open with its token.");
+            Ok(())
+        }
+        KeyslotCommand::Relabel { id, label } => {
+            Ok(session.daemon.vault().await?.relabel_keyslot(&id, &label).await?)
+        }
+        KeyslotCommand::Check { id } => check(session, &id.unwrap_or_default()).await,
+        KeyslotCommand::Rekey => {
+            session.may_ask_all().await?;
+            let token = session.options.token.clone();
+            session.daemon.vault().await?.rekey(TokenOptions { token }).await?;
+            output::confirm("New keys. Copies of the vault made before still open with the tokens of then.");
+            Ok(())
+        }
     }
 }
 
@@ -25,6 +43,17 @@ async fn add(session: &mut Session, label: &str, options: AddKeyslotOptions) -> 
     let id = session.daemon.vault().await?.add_keyslot(label, options).await?;
     output::confirm(&format!("\u{201c}{label}\u{201d} opens the vault, too."));
     output::lines([id])
+}
+
+async fn check(session: &mut Session, id: &str) -> Result<(), Error> {
+    session.may_ask_all().await?;
+    let token = session.options.token.clone();
+    let checked = session.daemon.vault().await?.check_keyslot(id, TokenOptions { token }).await?;
+    if session.options.json {
+        return output::json(&checked);
+    }
+    let locks = if checked.guard { "both locks" } else { "the unlock lock" };
+    output::lines([format!("\u{201c}{}\u{201d} of {} opens {locks}", checked.label, checked.holder)])
 }
 
 async fn list(session: &Session) -> Result<(), Error> {

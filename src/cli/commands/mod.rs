@@ -9,6 +9,7 @@ mod key_choice;
 mod keyslot;
 mod oath;
 mod profile;
+mod quorum;
 mod status;
 mod totp;
 mod vault;
@@ -48,6 +49,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> 
         Command::Lock => vault::lock(session).await,
         Command::Token(list) => vault::tokens(session, &list).await,
         Command::Keyslot(command) => keyslot::run(session, command).await,
+        Command::Quorum(command) => quorum::run(session, command).await,
         Command::Account(command) => account::run(session, command).await,
         Command::Key(command) => key::run(session, command).await,
         Command::Totp(command) => totp::run(session, command).await,

@@ -220,6 +220,20 @@ pub struct KeyslotRow {
     pub attested: String,
 }
 
+/// What `CheckKeyslot` proved.
+#[derive(Debug, DeserializeDict, Serialize, Type)]
+#[zbus(signature = "dict")]
+pub struct CheckedRow {
+    /// The keyslot's id.
+    pub id: String,
+    /// What it is called.
+    pub label: String,
+    /// Whose it is.
+    pub holder: String,
+    /// Whether it opens the guard lock, too.
+    pub guard: bool,
+}
+
 /// The vault's properties.
 #[derive(Debug, DeserializeDict, Type)]
 #[zbus(signature = "dict", rename_all = "PascalCase")]

@@ -5,6 +5,8 @@
 use super::super::header::Header;
 use super::super::image::Image;
 use super::super::index::Index;
+use super::super::manifest::SlotEntry;
+use super::super::shares::share_out;
 use super::*;
 use crate::crypto::{hash, random};
 
@@ -176,11 +178,19 @@ fn a_record_that_was_sealed_and_never_accepted_is_damage() {
     assert_eq!(guard.secret(replaced.id).map(|_| ()), Err(VaultError::Damaged(Part::Record)));
 }
 
+/// A keyslot of token 9, with these keys in it.
+fn enrolled(holder: &str, header: &Header, unlock: &UnlockKey, guard: &GuardKey) -> (Keyslot, SlotEntry) {
+    let (slot, entry) = Token(9).slot(holder).enrol(header.vault).unwrap();
+    let mut alone = Header { slots: vec![slot], ..header.clone() };
+    share_out(&mut alone, std::slice::from_ref(&entry), unlock, guard).unwrap();
+    (alone.slots.remove(0), entry)
+}
+
 #[test]
 fn keyslots_and_epoch_are_the_manifests() {
     let (vault, key) = original();
     let fake = GuardKey::copy_from(&[1; 32]);
-    let (slot, _) = Token(9).slot("mallory").enrol(vault.header().vault, 1, &vault.key, &fake).unwrap();
+    let (slot, _) = enrolled("mallory", vault.header(), &vault.key, &fake);
     let mut forged = forge(&vault, |parts| parts.header.slots.push(slot.clone()));
     assert_eq!(forged.guard(key).map(|_| ()), Err(VaultError::Damaged(Part::Header)));
     let damaged = VaultError::Damaged(Part::Header);
@@ -203,7 +213,7 @@ fn a_vault_made_by_somebody_with_the_file_alone_does_not_open() {
     let mut forged = header.clone();
     let theirs = UnlockKey::copy_from(&[5; 32]);
     let fake = GuardKey::copy_from(&[6; 32]);
-    let (slot, entry) = Token(9).slot("alice").enrol(header.vault, 1, &theirs, &fake).unwrap();
+    let (slot, entry) = enrolled("alice", header, &theirs, &fake);
     forged.slots[0].unlock = slot.unlock.clone();
     assert_eq!(TOKEN.unlock_key(&forged).map(|_| ()), Err(VaultError::WrongToken));
     // The true wrapped seed, and a share sealed to a public key: the true one is nowhere in the file.

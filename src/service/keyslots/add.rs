@@ -1,14 +1,14 @@
-//! Further keyslots of a vault that is there.
+//! A further keyslot of a vault that is there.
 
-use super::enrol::{SlotName, only_one};
-use super::error::Error;
-use super::guarded::{Done, Guarded, Tools};
-use super::house::House;
-use super::locks::{Asker, list};
-use super::purpose::Purpose;
-use super::seeds::SeedKey;
-use super::who::Who;
-use super::{Service, vault_error};
+use crate::service::enrol::{SlotName, only_one};
+use crate::service::error::Error;
+use crate::service::guarded::{Done, Guarded, Tools};
+use crate::service::house::House;
+use crate::service::locks::{Asker, list};
+use crate::service::purpose::Purpose;
+use crate::service::seeds::SeedKey;
+use crate::service::who::Who;
+use crate::service::{Service, vault_error};
 use crate::token::registry::Present;
 use crate::token::{Kind, NewKey};
 use crate::vault::{Guard, Header, Keyslot, Lock, NewSlot, SlotId, Staged};
@@ -61,7 +61,7 @@ impl Service {
         self.refresh().await?;
         let (header, _) = self.keeper.glance(House::header).await?;
         let slot = SlotName::new(&new.label, &holder(&new, &header)?)?;
-        vacant(&new.label, &header)?;
+        vacant(&new.label, &labels(&header))?;
         // A token that could not consent afterwards is found out before anything is made on the new one.
         if let Err(error) = self.find_key(&consenting, header.clone(), Lock::Guard).await {
             let Error::TokenChoice(tokens) = error else { return Err(error) };
@@ -125,11 +125,17 @@ fn holder(new: &NewKeyslot, header: &Header) -> Result<String, Error> {
     }
 }
 
-fn vacant(label: &str, header: &Header) -> Result<(), Error> {
-    if header.keyslots().iter().any(|slot| slot.label() == label) {
+/// Refuses a label that another keyslot has.
+pub(super) fn vacant(label: &str, taken: &[String]) -> Result<(), Error> {
+    if taken.iter().any(|taken| taken == label) {
         return Err(Error::Exists(format!("a keyslot called \u{201c}{label}\u{201d}")));
     }
     Ok(())
+}
+
+/// What the keyslots are called.
+pub(super) fn labels(header: &Header) -> Vec<String> {
+    header.keyslots().iter().map(|slot| slot.label().to_owned()).collect()
 }
 
 struct AddSlot {
@@ -146,7 +152,7 @@ impl Guarded for AddSlot {
     type Yield = (Staged, SlotId);
 
     fn plan(&self, house: &House) -> Result<(), Error> {
-        vacant(&self.label, house.unlocked()?.header())
+        vacant(&self.label, &labels(house.unlocked()?.header()))
     }
 
     fn purpose(&self, _: Option<&()>) -> Purpose {
