@@ -25,7 +25,7 @@ use trussed_core::{
 
 use crate::{
     attestation,
-    card::{Button, Card, Identity, Parts, apdu::Status},
+    card::{Board, Button, Card, Frame, Identity, Parts, apdu::Status},
     fault::Faults,
     flash::{FLASH_SIZE, Flash},
     platform::{Call, Kernel, Platform, Store},
@@ -70,6 +70,8 @@ pub enum Request {
     Hid(Command, Vec<u8>),
     /// A whole command APDU.
     Card(Vec<u8>),
+    /// A frame of the card's OTP application.
+    Frame(Frame),
 }
 
 /// What the thread is asked to do.
@@ -122,6 +124,8 @@ pub struct Shared {
     pub faults: Arc<Faults>,
     /// What the card says that it is.
     pub identity: Identity,
+    /// Where the card shows the status of its OTP application.
+    pub board: Board,
 }
 
 /// Starts the thread. It ends when the returned sender is dropped; when it ends otherwise, the sender is closed.
@@ -198,8 +202,8 @@ impl Keeper {
             let mut client = connect(&call, &card_channel, path!("piv"), services::PIV, shared)?;
             try_syscall!(client.delete_all(Location::Volatile)).ok();
             let button = Button::new(Arc::clone(&shared.touch), shared.interrupt);
-            let (identity, faults) = (shared.identity, &*shared.faults);
-            Some(Card::new(Parts { client, fs: &internal, button, identity, faults }))
+            let (identity, faults, board) = (shared.identity, &*shared.faults, Arc::clone(&shared.board));
+            Some(Card::new(Parts { client, fs: &internal, button, identity, faults, board }))
         };
         let mut card = new_card();
 
@@ -212,7 +216,8 @@ impl Keeper {
                             answer(&mut fido, command, &message, &shared.faults)
                         }
                         (Request::Card(command), Some(card)) => Ok(card.transmit(&command)),
-                        (Request::Card(_), None) => Err(Failure::Command),
+                        (Request::Frame(frame), Some(card)) => Ok(card.frame(&frame)),
+                        (Request::Card(_) | Request::Frame(_), None) => Err(Failure::Command),
                     };
                     shared.touch.release();
                     // The client may be gone; what it changed is still kept.

@@ -11,12 +11,15 @@ mod tlv;
 
 use littlefs2::object_safe::DynFilesystem;
 
-pub use self::button::Button;
 use self::{
     apdu::{Answer, CHAINED, Command, Status, response},
     oath::Oath,
     otp::Otp,
     piv::Piv,
+};
+pub use self::{
+    button::{Button, PATIENCE as TOUCH_PATIENCE},
+    otp::{Board, Frame, PAYLOAD, crc_is_right},
 };
 use crate::fault::Faults;
 
@@ -84,6 +87,8 @@ pub struct Parts<'a, T> {
     pub identity: Identity,
     /// What it does wrong.
     pub faults: &'a Faults,
+    /// Where it shows the status of its OTP application.
+    pub board: Board,
 }
 
 /// A card that was just powered.
@@ -100,10 +105,10 @@ pub struct Card<'a, T> {
 impl<'a, T: piv_authenticator::Client> Card<'a, T> {
     /// Power on.
     pub fn new(parts: Parts<'a, T>) -> Self {
-        let Parts { client, fs, button, identity, faults } = parts;
+        let Parts { client, fs, button, identity, faults, board } = parts;
         Self {
             oath: Oath::new(fs, button.clone(), identity),
-            otp: Otp::new(fs, button.clone(), identity),
+            otp: Otp::new(fs, button.clone(), identity, board),
             piv: Piv::new(client, fs, button, identity, faults),
             identity,
             selected: None,
@@ -123,6 +128,11 @@ impl<'a, T: piv_authenticator::Client> Card<'a, T> {
     /// Answers one command APDU with one response APDU.
     pub fn transmit(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.command(bytes).unwrap_or_else(|status| response(Vec::new(), status))
+    }
+
+    /// Answers a frame of the OTP application, whichever is selected.
+    pub fn frame(&self, frame: &Frame) -> Vec<u8> {
+        self.otp.frame(frame)
     }
 
     fn command(&mut self, bytes: &[u8]) -> Answer {

@@ -59,7 +59,7 @@ struct PortOptions {
     /// Be a HID device, by /dev/uhid.
     #[arg(long)]
     uhid: bool,
-    /// Be a USB device with HID and a smart card, by the kernel's vhci-hcd.
+    /// Be a USB device with a keyboard, HID and a smart card, by the kernel's vhci-hcd.
     #[arg(long)]
     usb: bool,
     /// Be a smart card in vpcd, the virtual reader that listens there.

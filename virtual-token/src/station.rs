@@ -227,9 +227,10 @@ impl Station {
                     Ok(Client::Reader { address, stream }) => {
                         sessions.spawn(vpcd::serve(token.clone(), stream, address, plugged.clone()));
                     }
-                    Ok(Client::Usb(device)) => match device.open(plugged.clone()) {
-                        Ok((hid, card, device)) => {
+                    Ok(Client::Usb(device)) => match device.open(token.otp_status(), plugged.clone()) {
+                        Ok((usb::Interfaces { keyboard, hid, card }, device)) => {
                             sessions.spawn(device);
+                            sessions.spawn(usb::serve_keyboard(token.clone(), keyboard, plugged.clone()));
                             sessions.spawn(session::serve(token.clone(), hid, plugged.clone()));
                             sessions.spawn(usb::serve_reader(token.clone(), card, plugged.clone()));
                         }

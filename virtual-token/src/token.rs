@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot, watch};
 use trussed_core::InterruptFlag;
 
 use crate::{
     authenticator::{self, Failure, Job, Request, Shared, StartError},
-    card::{Identity, apdu::Status},
+    card::{Board, Identity, apdu::Status},
     fault::Faults,
     state::StateFile,
     touch::{Mode, Touch},
@@ -37,6 +37,7 @@ pub struct Token {
     interrupt: &'static InterruptFlag,
     touch: Arc<Touch>,
     faults: Arc<Faults>,
+    board: Board,
     turn: Arc<Mutex<()>>,
     requests: Arc<AtomicU64>,
     last_channel: Arc<AtomicU32>,
@@ -67,12 +68,20 @@ impl Token {
         // The framework wants the flag to live as long as the process, and there is one for each token.
         let interrupt: &'static InterruptFlag = Box::leak(Box::default());
         let (touch, faults) = (Arc::new(Touch::new(mode)), Arc::<Faults>::default());
-        let shared = Shared { touch: Arc::clone(&touch), interrupt, faults: Arc::clone(&faults), identity };
+        let board = Board::new(watch::Sender::new(None));
+        let shared = Shared {
+            touch: Arc::clone(&touch),
+            interrupt,
+            faults: Arc::clone(&faults),
+            identity,
+            board: Arc::clone(&board),
+        };
         Ok(Self {
             jobs: authenticator::start(state, shared)?,
             interrupt,
             touch,
             faults,
+            board,
             turn: Arc::default(),
             requests: Arc::default(),
             last_channel: Arc::default(),
@@ -148,6 +157,11 @@ impl Token {
     /// What it does wrong.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// What the card's OTP application shows: its status, since it first ran.
+    pub fn otp_status(&self) -> watch::Receiver<Option<[u8; 6]>> {
+        self.board.subscribe()
     }
 
     /// Counts a client's request.

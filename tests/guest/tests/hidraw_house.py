@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from fakes import ACCOUNT, PATIENCE
 from house import PIN, House, HouseCase, Result, VirtualToken
 
 
+def free_nodes() -> Iterator[Path]:
+    """The nodes that the next devices will get, in this order: the kernel gives out the smallest free number."""
+    for number in itertools.count():
+        if not Path("/sys/class/hidraw", f"hidraw{number}").exists():
+            yield Path(f"/dev/hidraw{number}")
+
+
 def next_node() -> Path:
-    """The node that the next device will get: the kernel gives out the smallest free number."""
-    number = 0
-    while Path("/sys/class/hidraw", f"hidraw{number}").exists():
-        number += 1
-    return Path(f"/dev/hidraw{number}")
+    return next(free_nodes())
 
 
 def await_node(node: Path) -> None:
@@ -29,8 +34,11 @@ class HidrawToken(VirtualToken):
     def wire(self) -> list:
         return ["--uhid", "--label", self.name]
 
-    def start(self) -> None:
+    def foresee_nodes(self) -> None:
         self.node = next_node()
+
+    def start(self) -> None:
+        self.foresee_nodes()
         super().start()
         await_node(self.node)
 

@@ -1,4 +1,4 @@
-"""A USB device with HID and a smart card, behind usbhid, hidraw, udev, libccid and pcscd: all kinds of keyslot."""
+"""A USB device with keyboard, HID and card, behind usbhid, hidraw, udev, libccid and pcscd: all kinds of keyslot."""
 
 from __future__ import annotations
 

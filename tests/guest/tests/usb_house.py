@@ -1,10 +1,11 @@
-"""The house of `tests/python`, in the guest: its tokens are USB devices with HID and a smart card, by vhci-hcd.
+"""The house of `tests/python`, in the guest: its tokens are USB devices with all that a YubiKey has, by vhci-hcd.
 
 All that is between them and the daemon is real: usbhid and hidraw, udev, pcscd and libccid.
 """
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from smartcard import scard
 
 from fakes import PATIENCE
-from hidraw_house import HidrawCase, HidrawHouse, HidrawToken, await_node, next_node
+from hidraw_house import HidrawCase, HidrawHouse, HidrawToken, await_node, free_nodes
 from house import PIN
 
 # `SCardGetStatusChange` of this name waits for a reader that comes or goes. One that came just before is not
@@ -82,25 +83,33 @@ class UsbToken(HidrawToken):
     def wire(self) -> list:
         return ["--usb"]
 
+    def foresee_nodes(self) -> None:
+        # In the order of the interfaces.
+        self.keyboard, self.node = itertools.islice(free_nodes(), 2)
+
+    def await_cards(self) -> None:
+        await_cards()
+
     def arrived(self) -> None:
         """Waits until everybody has seen it come."""
-        await_node(self.node)
+        for node in (self.keyboard, self.node):
+            await_node(node)
         place = Path("/sys/class/hidraw", self.node.name).resolve()
         self._device = next(path for path in place.parents if (path / "idVendor").exists())
-        await_cards()
+        self.await_cards()
 
     def left(self) -> None:
         """Waits until everybody has seen it go."""
         gone = ["udevadm", "wait", "--removed", "--settle", f"--timeout={PATIENCE}", self._device]
         subprocess.run(gone, check=True)
-        await_cards()
+        self.await_cards()
 
     def start(self) -> None:
         super().start()
         self.arrived()
 
     def plug(self) -> None:
-        self.node = next_node()
+        self.foresee_nodes()
         self.tell("plug")
         self.arrived()
 
@@ -119,8 +128,8 @@ class UsbHouse(HidrawHouse):
     token_class = UsbToken
 
     def add_token(self, name: str, touch: str = "auto") -> UsbToken:
-        # A serial number like a real one's, which both interfaces tell.
-        token = UsbToken(self.dir, name, touch, serial=12345678 + len(self._running))
+        # A serial number like a real one's, which all interfaces tell.
+        token = self.token_class(self.dir, name, touch, serial=12345678 + len(self._running))
         self._running.append(token)
         return token
 

@@ -11,7 +11,7 @@ use super::apdu::Status;
 use crate::touch::Touch;
 
 /// How long a YubiKey's card waits for a touch.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The token's button, as the card sees it.
 #[derive(Clone)]

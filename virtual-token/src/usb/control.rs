@@ -1,5 +1,5 @@
 //! Endpoint zero: the requests that every device answers (USB 2.0, section 9.4), and those of the two classes
-//! (HID 1.11, section 7.2; CCID 1.1, section 5.3). None of them changes anything here.
+//! (HID 1.11, section 7.2; CCID 1.1, section 5.3) that are no interface's own. None of them changes anything here.
 
 use super::{descriptor::Descriptors, urb::Setup};
 
@@ -51,7 +51,7 @@ mod tests {
         let descriptors = Descriptors::new("name", 7);
         let serial = answer(&descriptors, [0x80, 6, 3, 3, 9, 4, 255, 0]).unwrap();
         assert_eq!(serial, [4, 3, b'7', 0]);
-        let report = answer(&descriptors, [0x81, 6, 0, 0x22, 0, 0, 34, 0]).unwrap();
+        let report = answer(&descriptors, [0x81, 6, 0, 0x22, 1, 0, 34, 0]).unwrap();
         assert_eq!(report, crate::hid::DESCRIPTOR);
         // A full-speed device has no qualifier.
         assert_eq!(answer(&descriptors, [0x80, 6, 0, 6, 0, 0, 10, 0]), None);

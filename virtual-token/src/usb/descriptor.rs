@@ -1,10 +1,12 @@
 //! What the device says about itself (USB 2.0, section 9.6; HID 1.11, section 6.2.1; CCID 1.1, section 5.1): a
-//! `YubiKey` 5 with its FIDO and smart card interfaces. Yubico's tools and the drivers' lists go by that.
+//! `YubiKey` 5 with all its interfaces. Yubico's tools and the drivers' lists go by that.
 
 use super::ccid::MAX_MESSAGE;
 use crate::{card::Identity, hid::DESCRIPTOR};
 
-/// The HID interface's endpoint, in both directions.
+/// The keyboard's endpoint, to the host.
+pub(super) const KEYBOARD_ENDPOINT: u8 = 1;
+/// FIDO's endpoint, in both directions.
 pub(super) const HID_ENDPOINT: u8 = 4;
 /// The smart card interface's endpoint, in both directions.
 pub(super) const CARD_ENDPOINT: u8 = 2;
@@ -29,10 +31,29 @@ const TO_HOST: u8 = 0x80;
 const BULK: u8 = 2;
 const INTERRUPT: u8 = 3;
 
-const HID_INTERFACE: u8 = 0;
-const CARD_INTERFACE: u8 = 1;
-const HID_CLASS: u8 = 3;
-const CARD_CLASS: u8 = 0x0B;
+pub(super) const KEYBOARD_INTERFACE: u8 = 0;
+const HID_INTERFACE: u8 = 1;
+const CARD_INTERFACE: u8 = 2;
+
+// Class, subclass and protocol.
+/// One that a BIOS understands, too.
+const KEYBOARD_CLASS: [u8; 3] = [3, 1, 1];
+const HID_CLASS: [u8; 3] = [3, 0, 0];
+const CARD_CLASS: [u8; 3] = [0x0B, 0, 0];
+
+/// What the keyboard's reports are (HID 1.11, section 6.2.2).
+const KEYBOARD: [u8; 71] = [
+    // Usage page and usage: generic desktop, keyboard. A collection of what follows.
+    0x05, 0x01, 0x09, 0x06, 0xA1, 0x01,
+    // In: a bit for each of the eight keys that only change others, of the page of keys; a byte of nothing.
+    0x05, 0x07, 0x19, 0xE0, 0x29, 0xE7, 0x15, 0x00, 0x25, 0x01, 0x75, 0x01, 0x95, 0x08, 0x81, 0x02, //
+    0x95, 0x01, 0x75, 0x08, 0x81, 0x01, // Out: a bit for each of five lights; three of nothing.
+    0x95, 0x05, 0x75, 0x01, 0x05, 0x08, 0x19, 0x01, 0x29, 0x05, 0x91, 0x02, //
+    0x95, 0x01, 0x75, 0x03, 0x91, 0x01, // In: six bytes, each the number of a key that is down.
+    0x95, 0x06, 0x75, 0x08, 0x15, 0x00, 0x25, 0x65, 0x05, 0x07, 0x19, 0x00, 0x29, 0x65, 0x81, 0x00,
+    // Feature: eight bytes of the maker's.
+    0x09, 0x03, 0x75, 0x08, 0x95, 0x08, 0xB1, 0x02, 0xC0,
+];
 
 const ENGLISH: u16 = 0x0409;
 
@@ -65,7 +86,9 @@ impl Descriptors {
     /// The descriptor of this kind and index that an interface has.
     pub(super) fn of_interface(interface: u8, kind: u8, index: u8) -> Option<Vec<u8>> {
         match (interface, kind, index) {
-            (HID_INTERFACE, CLASS, 0) => Some(hid()),
+            (KEYBOARD_INTERFACE, CLASS, 0) => Some(hid(&KEYBOARD)),
+            (KEYBOARD_INTERFACE, HID_REPORT, 0) => Some(KEYBOARD.to_vec()),
+            (HID_INTERFACE, CLASS, 0) => Some(hid(&DESCRIPTOR)),
             (HID_INTERFACE, HID_REPORT, 0) => Some(DESCRIPTOR.to_vec()),
             (CARD_INTERFACE, CLASS, 0) => Some(ccid()),
             _ => None,
@@ -100,36 +123,39 @@ fn device() -> Vec<u8> {
 
 fn configuration() -> Vec<u8> {
     let parts = [
-        interface(HID_INTERFACE, HID_CLASS),
-        hid(),
-        endpoint(HID_ENDPOINT | TO_HOST, INTERRUPT),
-        endpoint(HID_ENDPOINT, INTERRUPT),
-        interface(CARD_INTERFACE, CARD_CLASS),
+        interface(KEYBOARD_INTERFACE, 1, KEYBOARD_CLASS),
+        hid(&KEYBOARD),
+        endpoint(KEYBOARD_ENDPOINT | TO_HOST, INTERRUPT, 8, 10),
+        interface(HID_INTERFACE, 2, HID_CLASS),
+        hid(&DESCRIPTOR),
+        endpoint(HID_ENDPOINT | TO_HOST, INTERRUPT, PACKET, 2),
+        endpoint(HID_ENDPOINT, INTERRUPT, PACKET, 2),
+        interface(CARD_INTERFACE, 2, CARD_CLASS),
         ccid(),
-        endpoint(CARD_ENDPOINT | TO_HOST, BULK),
-        endpoint(CARD_ENDPOINT, BULK),
+        endpoint(CARD_ENDPOINT | TO_HOST, BULK, PACKET, 0),
+        endpoint(CARD_ENDPOINT, BULK, PACKET, 0),
     ]
     .concat();
     // This descriptor of nine bytes counts.
     let total = u16::try_from(parts.len()).unwrap_or_default().saturating_add(9).to_le_bytes();
-    // Two interfaces, configuration 1, no name, powered by the bus, 30 mA.
-    let own = described(CONFIGURATION, &[&total[..], &[2, 1, 0, 0x80, 15]].concat());
+    // Three interfaces, configuration 1, no name, powered by the bus, 30 mA.
+    let own = described(CONFIGURATION, &[&total[..], &[3, 1, 0, 0x80, 15]].concat());
     [own, parts].concat()
 }
 
-/// Two endpoints, no subclass, no protocol, no name.
-fn interface(number: u8, class: u8) -> Vec<u8> {
-    described(INTERFACE, &[number, 0, 2, class, 0, 0, 0])
+/// No name.
+fn interface(number: u8, endpoints: u8, [class, subclass, protocol]: [u8; 3]) -> Vec<u8> {
+    described(INTERFACE, &[number, 0, endpoints, class, subclass, protocol, 0])
 }
 
-fn endpoint(address: u8, kind: u8) -> Vec<u8> {
-    let [low, high] = u16::try_from(PACKET).unwrap_or_default().to_le_bytes();
-    let interval = if kind == INTERRUPT { 2 } else { 0 };
+/// Packets of at most so many bytes; the host looks again after so many milliseconds.
+fn endpoint(address: u8, kind: u8, packet: usize, interval: u8) -> Vec<u8> {
+    let [low, high] = u16::try_from(packet).unwrap_or_default().to_le_bytes();
     described(ENDPOINT, &[address, kind, low, high, interval])
 }
 
-fn hid() -> Vec<u8> {
-    let [low, high] = u16::try_from(DESCRIPTOR.len()).unwrap_or_default().to_le_bytes();
+fn hid(reports: &[u8]) -> Vec<u8> {
+    let [low, high] = u16::try_from(reports.len()).unwrap_or_default().to_le_bytes();
     // HID 1.10, no country, one descriptor more: that of the reports.
     described(CLASS, &[0x10, 0x01, 0, 1, HID_REPORT, low, high])
 }
@@ -160,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_device_is_a_yubikey_with_two_interfaces() {
+    fn the_device_is_a_yubikey_with_three_interfaces() {
         let device = Descriptors::new("name", 7).of_device(DEVICE, 0).unwrap();
         assert_eq!(device, [18, 1, 0, 2, 0, 0, 0, 64, 0x50, 0x10, 0x07, 0x04, 0x43, 0x05, 1, 2, 3, 1]);
     }
@@ -175,10 +201,10 @@ mod tests {
             rest = &rest[usize::from(length)..];
         }
         assert!(rest.is_empty());
-        let interface = [(INTERFACE, 9), (CLASS, 9), (ENDPOINT, 7), (ENDPOINT, 7)];
-        let mut card = interface;
+        let hid = [(INTERFACE, 9), (CLASS, 9), (ENDPOINT, 7), (ENDPOINT, 7)];
+        let mut card = hid;
         card[1].1 = 54;
-        assert_eq!(kinds, [&[(CONFIGURATION, 9)][..], &interface, &card].concat());
+        assert_eq!(kinds, [&[(CONFIGURATION, 9)][..], &hid[..3], &hid, &card].concat());
     }
 
     #[test]
@@ -194,9 +220,12 @@ mod tests {
 
     #[test]
     fn an_interface_has_its_own() {
-        assert_eq!(Descriptors::of_interface(0, HID_REPORT, 0).unwrap(), DESCRIPTOR);
-        assert_eq!(Descriptors::of_interface(0, CLASS, 0).unwrap().len(), 9);
-        assert_eq!(Descriptors::of_interface(1, CLASS, 0).unwrap().len(), 54);
-        assert_eq!(Descriptors::of_interface(1, HID_REPORT, 0), None);
+        for (interface, reports) in [(0, &KEYBOARD[..]), (1, &DESCRIPTOR)] {
+            assert_eq!(Descriptors::of_interface(interface, HID_REPORT, 0).unwrap(), reports);
+            let class = Descriptors::of_interface(interface, CLASS, 0).unwrap();
+            assert_eq!((class.len(), usize::from(class[7])), (9, reports.len()));
+        }
+        assert_eq!(Descriptors::of_interface(2, CLASS, 0).unwrap().len(), 54);
+        assert_eq!(Descriptors::of_interface(2, HID_REPORT, 0), None);
     }
 }

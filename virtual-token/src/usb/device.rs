@@ -14,8 +14,10 @@ use tokio::{
 
 use super::{
     control,
-    descriptor::{CARD_ENDPOINT, Descriptors, HID_ENDPOINT},
-    reader::Pipes,
+    descriptor::{CARD_ENDPOINT, Descriptors, HID_ENDPOINT, KEYBOARD_ENDPOINT, KEYBOARD_INTERFACE},
+    frames::Status,
+    keyboard::{self, Keyboard, News},
+    reader,
     urb::{self, Command, HEADER_SIZE, Setup, Transfer},
     vhci,
 };
@@ -30,6 +32,15 @@ use crate::{
 pub struct Device {
     kernel: UnixStream,
     descriptors: Descriptors,
+}
+
+/// What serves each interface gets of it.
+#[derive(Debug)]
+pub(crate) struct Interfaces {
+    pub(crate) keyboard: keyboard::Pipes,
+    /// FIDO's.
+    pub(crate) hid: Wire,
+    pub(crate) card: reader::Pipes,
 }
 
 /// One endpoint towards the host.
@@ -72,6 +83,8 @@ type Message = (Command, Vec<u8>);
 struct Bus {
     writer: OwnedWriteHalf,
     descriptors: Descriptors,
+    keyboard: Keyboard,
+    keyboard_in: Inbox,
     hid: Wire,
     hid_in: Inbox,
     /// Whether a program has the HID device open: only then does the host ask for its reports.
@@ -91,15 +104,17 @@ impl Device {
         Ok(Self { kernel: UnixStream::from_std(kernel)?, descriptors: Descriptors::new(product, serial) })
     }
 
-    /// The device, taken apart for those who serve it: the HID interface's wire, the smart card interface's pipes,
-    /// and the service of the device itself, which runs until `plugged` loses its sender.
+    /// The device, taken apart for those who serve it: its interfaces, and the service of the device itself, which runs
+    /// until `plugged` loses its sender. The keyboard shows the `status`.
     ///
     /// # Errors
     /// When the system fails.
     pub(crate) fn open(
         self,
+        status: watch::Receiver<Option<Status>>,
         plugged: watch::Receiver<()>,
-    ) -> io::Result<(Wire, Pipes, impl Future<Output = Ended> + Send + 'static)> {
+    ) -> io::Result<(Interfaces, impl Future<Output = Ended> + Send + 'static)> {
+        let (keyboard, keyboard_end, news) = Keyboard::new(status);
         let (hid, hid_end) = Wire::inside()?;
         let (card, arrivals) = mpsc::unbounded_channel();
         let (answers, card_answers) = mpsc::unbounded_channel();
@@ -107,13 +122,17 @@ impl Device {
         let bus = Bus {
             writer,
             descriptors: self.descriptors,
+            keyboard,
+            keyboard_in: Inbox::default(),
             hid,
             hid_in: Inbox::default(),
             hid_open: false,
             card,
             card_in: Inbox::default(),
         };
-        Ok((hid_end, Pipes { arrivals, answers }, serve(bus, reader, card_answers, plugged)))
+        let card = reader::Pipes { arrivals, answers };
+        let interfaces = Interfaces { keyboard: keyboard_end, hid: hid_end, card };
+        Ok((interfaces, serve(bus, reader, card_answers, news, plugged)))
     }
 }
 
@@ -121,13 +140,14 @@ async fn serve(
     mut bus: Bus,
     reader: OwnedReadHalf,
     answers: mpsc::UnboundedReceiver<Vec<u8>>,
+    news: mpsc::UnboundedReceiver<News>,
     mut plugged: watch::Receiver<()>,
 ) -> Ended {
     let (sender, messages) = mpsc::channel(1);
     // A message comes in pieces: its reader must not be dropped between two of them.
     let listener = tokio::spawn(read(reader, sender));
     let outcome = tokio::select! {
-        outcome = bus.run(messages, answers) => outcome,
+        outcome = bus.run(messages, answers, news) => outcome,
         _ = plugged.changed() => Ok(Ending::Gone),
     };
     listener.abort();
@@ -145,6 +165,7 @@ impl Bus {
         &mut self,
         mut messages: mpsc::Receiver<io::Result<Message>>,
         mut answers: mpsc::UnboundedReceiver<Vec<u8>>,
+        mut news: mpsc::UnboundedReceiver<News>,
     ) -> io::Result<Ending> {
         loop {
             tokio::select! {
@@ -164,6 +185,7 @@ impl Bus {
                     Arrival::Gone => return Ok(Ending::Gone),
                 },
                 Some(message) = answers.recv() => self.card_in.ready.push_back(message),
+                Some(news) = news.recv() => self.keyboard.hear(news),
             }
             let met = [self.hid_in.meet(), self.card_in.meet()].concat();
             for answer in met {
@@ -179,12 +201,18 @@ impl Bus {
                 if was_hid {
                     self.close_hid().await?;
                 }
-                urb::unlinked(sequence, was_hid || self.card_in.unlink(victim))
+                let was_other = self.card_in.unlink(victim) || self.keyboard_in.unlink(victim);
+                urb::unlinked(sequence, was_hid || was_other)
             }
             Command::Submit { sequence, endpoint: 0, transfer, setup } => {
-                self.control(sequence, transfer, setup)
+                self.control(sequence, transfer, setup, &data)
             }
             Command::Submit { sequence, endpoint, transfer, .. } => match (endpoint, transfer) {
+                (KEYBOARD_ENDPOINT, Transfer::In(room)) => {
+                    // Nothing will come.
+                    self.keyboard_in.asked.push_back((sequence, room));
+                    return Ok(());
+                }
                 (HID_ENDPOINT, Transfer::In(room)) => {
                     self.hid_open = true;
                     self.hid_in.asked.push_back((sequence, room));
@@ -212,8 +240,12 @@ impl Bus {
         self.writer.write_all(&answer).await
     }
 
-    fn control(&self, sequence: u32, transfer: Transfer, setup: Setup) -> Vec<u8> {
-        match (control::answer(&self.descriptors, setup), transfer) {
+    fn control(&mut self, sequence: u32, transfer: Transfer, setup: Setup, data: &[u8]) -> Vec<u8> {
+        let own = match setup {
+            [_, _, _, _, KEYBOARD_INTERFACE, 0, ..] => self.keyboard.answer(setup, data),
+            _ => None,
+        };
+        match (own.or_else(|| control::answer(&self.descriptors, setup)), transfer) {
             (Some(mut data), Transfer::In(room)) => {
                 data.truncate(room);
                 urb::given(sequence, &data)

@@ -1,13 +1,14 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::usb::descriptor::PACKET;
+use crate::usb::{descriptor::PACKET, keyboard::Order};
 
-/// The kernel's side of a device, and the sides of its two interfaces.
+/// The kernel's side of a device, and the sides of its interfaces.
 struct Bench {
     host: UnixStream,
+    keyboard: keyboard::Pipes,
     hid: Wire,
-    card: Pipes,
+    card: reader::Pipes,
     plug: Option<watch::Sender<()>>,
     served: tokio::task::JoinHandle<Ended>,
 }
@@ -16,8 +17,9 @@ fn bench() -> Bench {
     let (host, kernel) = UnixStream::pair().unwrap();
     let (plug, plugged) = watch::channel(());
     let device = Device { kernel, descriptors: Descriptors::new("name", 7) };
-    let (hid, card, service) = device.open(plugged).unwrap();
-    Bench { host, hid, card, plug: Some(plug), served: tokio::spawn(service) }
+    let status = watch::Sender::new(Some([5, 4, 3, 7, 2, 0]));
+    let (Interfaces { keyboard, hid, card }, service) = device.open(status.subscribe(), plugged).unwrap();
+    Bench { host, keyboard, hid, card, plug: Some(plug), served: tokio::spawn(service) }
 }
 
 const OUT: u32 = 0;
@@ -34,6 +36,17 @@ impl Bench {
             message.extend([&[0; 8], more].concat());
         }
         self.host.write_all(&message).await.unwrap();
+    }
+
+    /// A report, over endpoint zero.
+    async fn fetch(&mut self, setup: [u8; 8]) -> Vec<u8> {
+        self.submit(99, IN, 0, 8, &setup).await;
+        self.answer(IN).await.4
+    }
+
+    /// A control transfer with data for the device.
+    async fn tell(&mut self, sequence: u32, setup: [u8; 8], data: &[u8]) {
+        self.submit(sequence, OUT, 0, data.len(), &[&setup, data].concat()).await;
     }
 
     async fn unlink(&mut self, sequence: u32, victim: u32) {
@@ -65,6 +78,49 @@ async fn endpoint_zero_answers_as_much_as_is_asked_for_and_refuses_what_it_has_n
     assert_eq!(bench.answer(IN).await, (3, 3, -32, 0, vec![]));
     bench.submit(4, IN, 9, 10, &[]).await;
     assert_eq!(bench.answer(IN).await, (3, 4, -32, 0, vec![]));
+}
+
+#[tokio::test]
+async fn frames_pass_through_the_keyboards_feature_report() {
+    const SET: [u8; 8] = [0x21, 9, 0, 3, 0, 0, 8, 0];
+    const GET: [u8; 8] = [0xA1, 1, 0, 3, 0, 0, 8, 0];
+    let mut bench = bench();
+    // A frame of zeros: its first and its last part.
+    bench.tell(1, SET, &[0, 0, 0, 0, 0, 0, 0, 0x80]).await;
+    assert_eq!(bench.answer(OUT).await, (3, 1, 0, 8, vec![]));
+    bench.tell(2, SET, &[0, 0x10, 0x6B, 0x5B, 0, 0, 0, 0x89]).await;
+    assert_eq!(bench.answer(OUT).await, (3, 2, 0, 8, vec![]));
+    let Some(Order::Command(frame)) = bench.keyboard.orders.recv().await else { panic!() };
+    assert_eq!((frame.command, frame.payload), (0x10, [0; 64]));
+    bench.submit(3, IN, 0, 8, &GET).await;
+    assert_eq!(bench.answer(IN).await, (3, 3, 0, 8, vec![0, 5, 4, 3, 7, 2, 0, 0x80]));
+    bench.keyboard.news.send(News::Done(vec![1, 2])).unwrap();
+    // Once it is heard, the answer is there.
+    let mut answer = bench.fetch(GET).await;
+    while answer[7] == 0x80 {
+        answer = bench.fetch(GET).await;
+    }
+    assert_eq!(answer, [1, 2, 0, 0, 0, 0, 0, 0x40]);
+}
+
+#[tokio::test]
+async fn a_keyboard_types_nothing_and_takes_no_report_that_is_not_its_own() {
+    let mut bench = bench();
+    assert_eq!(bench.fetch([0xA1, 1, 0, 1, 0, 0, 8, 0]).await, [0; 8]);
+    // The lights.
+    bench.tell(1, [0x21, 9, 0, 2, 0, 0, 1, 0], &[7]).await;
+    assert_eq!(bench.answer(OUT).await, (3, 1, 0, 1, vec![]));
+    // A feature report of another length, and one of the interface that has none.
+    bench.tell(2, [0x21, 9, 0, 3, 0, 0, 7, 0], &[0; 7]).await;
+    assert_eq!(bench.answer(OUT).await, (3, 2, -32, 0, vec![]));
+    bench.tell(3, [0x21, 9, 0, 3, 1, 0, 8, 0], &[0; 8]).await;
+    assert_eq!(bench.answer(OUT).await, (3, 3, -32, 0, vec![]));
+    // Its endpoint keeps the host waiting, and its being closed is not FIDO's.
+    bench.submit(4, IN, KEYBOARD_ENDPOINT, 8, &[]).await;
+    bench.unlink(5, 4).await;
+    assert_eq!(bench.answer(OUT).await, (4, 5, -104, 0, vec![]));
+    bench.submit(6, OUT, HID_ENDPOINT, PACKET, &[7; PACKET]).await;
+    assert_eq!(bench.hid.receive().await.unwrap(), Arrival::Report([7; PACKET]));
 }
 
 #[tokio::test]
