@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 # Any answer to reset that is none of a maker's that we know.
 ATR = bytes.fromhex("3b80800101")
@@ -109,6 +109,10 @@ class PlainCard:
         if "agree" in settings:
             return tlv("7c", tlv("82", bytes.fromhex(settings["agree"]))) + OK
         key = serialization.load_pem_private_key(held["key"].encode(), None)
+        if isinstance(key, rsa.RSAPrivateKey):
+            numbers, size = key.private_numbers(), key.key_size // 8
+            block = pow(int.from_bytes(data[-size:], "big"), numbers.d, numbers.public_numbers.n)
+            return tlv("7c", tlv("82", block.to_bytes(size, "big"))) + OK
         point = ec.EllipticCurvePublicKey.from_encoded_point(key.curve, data[data.index(b"\x85") + 2 :])
         return tlv("7c", tlv("82", key.exchange(ec.ECDH(), point))) + OK
 

@@ -125,7 +125,8 @@ class Others(CardCase):
         self.house.must("lock")
 
     def test_another_program_has_the_card_to_itself(self) -> None:
-        other = self.holding(self.readers.reader())
+        other = self.readers.add_other()
+        other.hold()
         self.assert_refused(self.house.run("unlock", pin=PIN), 1, "busy", "try again")
         self.assertEqual(self.house.state(), "locked")
         # It is waited for, for a moment.
@@ -137,7 +138,8 @@ class Others(CardCase):
 
     def test_a_busy_card_is_said_though_another_token_is_there(self) -> None:
         self.house.token.tell("plug")
-        other = self.holding(self.readers.reader())
+        other = self.readers.add_other()
+        other.hold()
         self.assert_refused(self.house.run("unlock", pin=PIN), 1, "busy", "try again")
         other.let_go()
         self.assert_opens_both_locks()

@@ -61,9 +61,14 @@ class PlainCards(CardCase):
         return super().init(*options, pin=pin, serial="")
 
     def test_one_that_is_standard_and_no_more_opens_both_locks(self) -> None:
-        for curve in (ec.SECP256R1(), ec.SECP384R1()):
-            with self.subTest(curve=curve.name):
-                self.held = {"9d": held(ec.generate_private_key(curve))}
+        # The longest keys, too: their capsules and answers take several APDUs.
+        for key in (
+            ec.generate_private_key(ec.SECP256R1()),
+            ec.generate_private_key(ec.SECP384R1()),
+            *(rsa.generate_private_key(65537, bits) for bits in (2048, 3072, 4096)),
+        ):
+            with self.subTest(key=type(key).__name__, bits=key.key_size):
+                self.held = {"9d": held(key)}
                 self.tell()
                 self.assert_done(self.init())
                 self.assertEqual(self.slots()["card"]["attested"], "none")
