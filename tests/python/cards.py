@@ -253,6 +253,10 @@ class Readers:
     def service_pid(self) -> int:
         return self._service.pid
 
+    def is_running(self) -> bool:
+        """Whether pcscd is; it may have been killed."""
+        return self._service is not None and self._service.poll() is None
+
     def restart(self) -> None:
         self.kill()
         self.start()

@@ -12,12 +12,14 @@ Settings are JSON, and are read anew for each command, so that a test can change
 | `say` | hex: the answer to every command but SELECT, instead of a card's |
 | `silent` | answers nothing any more |
 | `agree` | hex: the answer of every key agreement |
+| `kill` | `[PID, N]`: kills that process in place of the Nth command since the settings changed |
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -44,6 +46,8 @@ class PlainCard:
         self._settings = settings
         self.power()
         self._tries = TRIES
+        self._commands = 0
+        self._last = ""
 
     def power(self) -> None:
         self._verified = False
@@ -51,10 +55,17 @@ class PlainCard:
         self._rest = b""
 
     def settings(self) -> dict:
-        return json.loads(self._settings.read_text())
+        text = self._settings.read_text()
+        if text != self._last:
+            self._last, self._commands = text, 0
+        return json.loads(text)
 
     def answer(self, command: bytes) -> bytes | None:
         settings = self.settings()
+        self._commands += 1
+        if "kill" in settings and settings["kill"][1] == self._commands:
+            os.kill(settings["kill"][0], signal.SIGKILL)
+            return None
         if settings.get("silent"):
             return None
         cla, ins, _, p2 = command[:4]
