@@ -51,6 +51,16 @@ class Faults(CardCase):
                 self.house.must("lock")
         self.assert_done(self.unlock())
 
+    def test_reset_in_the_middle_of_a_guarded_operation(self) -> None:
+        steps = self.steps(self.guarded)
+        for step in range(2, steps + 1, steps // 4):
+            before, moves = self.vault(), self.readers.moves()
+            self.card.tell(f"fault reset {step}")
+            with self.subTest(step=step, of=steps):
+                self.assert_clean(self.guarded(), "unlocked", before)
+            self.readers.wait_for_card(since=moves)
+        self.assert_done(self.guarded())
+
     def test_noise(self) -> None:
         self.house.must("lock")
         before = self.vault()
@@ -142,6 +152,27 @@ class Others(CardCase):
         other.hold()
         self.assert_refused(self.house.run("unlock", pin=PIN), 1, "busy", "try again")
         other.let_go()
+        self.assert_opens_both_locks()
+
+    def test_another_program_resets_the_card_between_two_operations(self) -> None:
+        other = self.readers.add_other()
+        for operate in (lambda: self.house.run("unlock", pin=PIN), self.guarded, self.guarded):
+            other.reset()
+            self.assert_done(operate())
+        self.assert_opens_both_locks()
+
+    def test_another_program_cannot_reset_the_card_before_it_was_touched(self) -> None:
+        self.house.must("unlock", pin=PIN)
+        other = self.readers.add_other()
+        self.card.tell("mode demand")
+        waiting = self.house.start("key", "import", "prod", self.house.file("k.csv", self.house.root.csv()))
+        self.card.tell("wait-touch")
+        other.begin("reset")
+        self.card.tell("mode auto")
+        self.card.tell("touch")
+        out, err = waiting.communicate()
+        self.assertEqual(waiting.returncode, 0, (out, err))
+        other.wait()
         self.assert_opens_both_locks()
 
     def test_others_find_the_card_without_a_verified_pin(self) -> None:
