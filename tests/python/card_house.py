@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -64,37 +63,6 @@ class CardCase(HouseCase):
         self.ykman("piv", "keys", "generate", "--algorithm", algorithm, *management, *options, slot, out)
         self.ykman("piv", "certificates", "generate", *management, "--subject", f"CN=in {slot}", slot, out)
         return out
-
-    def holding(self, reader: str) -> subprocess.Popen:
-        """Another program that has a card to itself, until its standard input is closed."""
-        script = (
-            "import sys\n"
-            "from smartcard.scard import *\n"
-            "_, context = SCardEstablishContext(SCARD_SCOPE_USER)\n"
-            "result, card, _ = SCardConnect(context, sys.argv[1], SCARD_SHARE_SHARED, SCARD_PROTOCOL_ANY)\n"
-            "assert result == 0, SCardGetErrorMessage(result)\n"
-            "assert SCardBeginTransaction(card) == 0\n"
-            "print('READY', flush=True)\n"
-            "sys.stdin.read()\n"
-            "SCardEndTransaction(card, SCARD_LEAVE_CARD)\n"
-        )
-        other = subprocess.Popen(
-            [sys.executable, "-c", script, reader],
-            env=os.environ | self.readers.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.assertEqual(other.stdout.readline(), "READY\n")
-
-        def let_go() -> None:
-            other.stdin.close()
-            other.stdout.close()
-            other.wait()
-
-        other.let_go = let_go
-        self.addCleanup(let_go)
-        return other
 
     # What the daemon knows
 

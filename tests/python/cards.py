@@ -53,6 +53,30 @@ while True:
 print(moves)
 """
 
+# Another program with a card of its own, which does what it is told, a word a line.
+OTHER = """
+import sys
+from smartcard.scard import *
+def must(result):
+    assert result == SCARD_S_SUCCESS, SCardGetErrorMessage(result)
+result, context = SCardEstablishContext(SCARD_SCOPE_USER)
+must(result)
+def connect():
+    result, card, _ = SCardConnect(context, sys.argv[1], SCARD_SHARE_SHARED, SCARD_PROTOCOL_ANY)
+    must(result)
+    return card
+card = connect()
+print("READY", flush=True)
+for line in sys.stdin:
+    match line.strip():
+        case "begin":
+            must(SCardBeginTransaction(card))
+        case "reset":
+            must(SCardDisconnect(card, SCARD_RESET_CARD))
+            card = connect()
+    print("READY", flush=True)
+"""
+
 
 class Card(Hands):
     """A virtual token in one of the readers."""
@@ -86,6 +110,46 @@ class Card(Hands):
         self._readers.wait_for_card(self._slot, since=moves)
 
 
+class Other:
+    """Another program that has connected to a card, not for itself alone."""
+
+    def __init__(self, readers: Readers, slot: int):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", OTHER, readers.reader(slot)],
+            env=os.environ | readers.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.wait()
+
+    def begin(self, act: str) -> None:
+        """Does not wait for the end of it."""
+        self._process.stdin.write(f"{act}\n")
+        self._process.stdin.flush()
+
+    def wait(self) -> None:
+        if self._process.stdout.readline() != "READY\n":
+            raise AssertionError("the other program failed")
+
+    def hold(self) -> None:
+        """Has the card to itself, until it lets go."""
+        self.begin("begin")
+        self.wait()
+
+    def reset(self) -> None:
+        """Parts from the card with a reset of it, and comes again."""
+        self.begin("reset")
+        self.wait()
+
+    def let_go(self) -> None:
+        """Ends, and everything that it holds with it."""
+        if not self._process.stdin.closed:
+            self._process.stdin.close()
+            self._process.stdout.close()
+            stop(self._process)
+
+
 class Readers:
     """A pcscd with virtual readers, two for each of `drivers`; `reader(n)` is what PC/SC calls the nth.
 
@@ -98,6 +162,7 @@ class Readers:
         self._namesakes = namesakes
         self.environment = {"PCSCLITE_CSOCK_NAME": str(self.dir / "run" / "pcscd.comm")}
         self._cards: list[Card] = []
+        self._others: list[Other] = []
         self._service: subprocess.Popen | None = None
         # Holds the namespaces while pcscd is away.
         self._room = self._make_room()
@@ -188,6 +253,10 @@ class Readers:
     def service_pid(self) -> int:
         return self._service.pid
 
+    def is_running(self) -> bool:
+        """Whether pcscd is; it may have been killed."""
+        return self._service is not None and self._service.poll() is None
+
     def restart(self) -> None:
         self.kill()
         self.start()
@@ -208,6 +277,12 @@ class Readers:
         self._cards.append(card)
         self.wait_for_card(slot, since=moves)
         return card
+
+    def add_other(self, slot: int = 0) -> Other:
+        """Another program at a card."""
+        other = Other(self, slot)
+        self._others.append(other)
+        return other
 
     def moves(self, slot: int = 0) -> int:
         """How often PC/SC has seen a card come or go there. It notes what happens only when it looks, which it
@@ -238,6 +313,8 @@ class Readers:
         return done
 
     def close(self) -> None:
+        for other in self._others:
+            other.let_go()
         for card in self._cards:
             card.stop()
         self.kill()

@@ -234,21 +234,24 @@ class House:
         )
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
+    def _start_on_terminal(self, args: tuple, **popen) -> tuple[subprocess.Popen, int, int]:
+        """The client, and both ends of its terminal."""
+        ours, theirs = os.openpty()
+        process = subprocess.Popen(
+            self._argv(args, None),
+            **({"stdin": theirs, "stdout": theirs, "stderr": theirs} | popen),
+            env=self.environment(),
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+        )
+        return process, ours, theirs
+
     def on_terminal(self, *args, typed: list[str]) -> Result:
         """The client on a terminal of its own; each answer is typed when a PIN is asked for.
 
         `err` is all that the terminal showed, `out` what went into a pipe.
         """
-        ours, theirs = os.openpty()
-        process = subprocess.Popen(
-            self._argv(args, None),
-            stdin=theirs,
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-            env=self.environment(),
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
-        )
+        process, ours, theirs = self._start_on_terminal(args, stdout=subprocess.PIPE)
         os.close(theirs)
         shown, unread, left = b"", b"", list(typed)
         while True:
@@ -269,6 +272,22 @@ class House:
         out, _ = process.communicate(timeout=PATIENCE)
         os.close(ours)
         return Result(process.returncode, out.decode(), shown.decode().replace("\r\n", "\n"))
+
+    @contextlib.contextmanager
+    def asking(self, *args):
+        """The client at a terminal, asking for a PIN: the process, and our end of the terminal."""
+        process, ours, theirs = self._start_on_terminal(args)
+        try:
+            shown = b""
+            while not re.search(rb"PIN[^\n]*: ?$", shown):
+                if not select.select([ours], [], [], PATIENCE)[0]:
+                    raise AssertionError(f"no PIN was asked for: {shown!r}")
+                shown += os.read(ours, 4096)
+            yield process, ours
+        finally:
+            stop(process)
+            os.close(theirs)
+            os.close(ours)
 
     def state(self) -> str:
         """absent, locked, unlocked or damaged, by `status --json`."""

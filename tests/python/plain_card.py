@@ -12,19 +12,21 @@ Settings are JSON, and are read anew for each command, so that a test can change
 | `say` | hex: the answer to every command but SELECT, instead of a card's |
 | `silent` | answers nothing any more |
 | `agree` | hex: the answer of every key agreement |
+| `kill` | `[PID, N]`: kills that process in place of the Nth command since the settings changed |
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 # Any answer to reset that is none of a maker's that we know.
 ATR = bytes.fromhex("3b80800101")
@@ -44,6 +46,8 @@ class PlainCard:
         self._settings = settings
         self.power()
         self._tries = TRIES
+        self._commands = 0
+        self._last = ""
 
     def power(self) -> None:
         self._verified = False
@@ -51,10 +55,17 @@ class PlainCard:
         self._rest = b""
 
     def settings(self) -> dict:
-        return json.loads(self._settings.read_text())
+        text = self._settings.read_text()
+        if text != self._last:
+            self._last, self._commands = text, 0
+        return json.loads(text)
 
     def answer(self, command: bytes) -> bytes | None:
         settings = self.settings()
+        self._commands += 1
+        if "kill" in settings and settings["kill"][1] == self._commands:
+            os.kill(settings["kill"][0], signal.SIGKILL)
+            return None
         if settings.get("silent"):
             return None
         cla, ins, _, p2 = command[:4]
@@ -109,6 +120,10 @@ class PlainCard:
         if "agree" in settings:
             return tlv("7c", tlv("82", bytes.fromhex(settings["agree"]))) + OK
         key = serialization.load_pem_private_key(held["key"].encode(), None)
+        if isinstance(key, rsa.RSAPrivateKey):
+            numbers, size = key.private_numbers(), key.key_size // 8
+            block = pow(int.from_bytes(data[-size:], "big"), numbers.d, numbers.public_numbers.n)
+            return tlv("7c", tlv("82", block.to_bytes(size, "big"))) + OK
         point = ec.EllipticCurvePublicKey.from_encoded_point(key.curve, data[data.index(b"\x85") + 2 :])
         return tlv("7c", tlv("82", key.exchange(ec.ECDH(), point))) + OK
 

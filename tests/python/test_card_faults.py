@@ -51,6 +51,16 @@ class Faults(CardCase):
                 self.house.must("lock")
         self.assert_done(self.unlock())
 
+    def test_reset_in_the_middle_of_a_guarded_operation(self) -> None:
+        steps = self.steps(self.guarded)
+        for step in range(2, steps + 1, steps // 4):
+            before, moves = self.vault(), self.readers.moves()
+            self.card.tell(f"fault reset {step}")
+            with self.subTest(step=step, of=steps):
+                self.assert_clean(self.guarded(), "unlocked", before)
+            self.readers.wait_for_card(since=moves)
+        self.assert_done(self.guarded())
+
     def test_noise(self) -> None:
         self.house.must("lock")
         before = self.vault()
@@ -125,7 +135,8 @@ class Others(CardCase):
         self.house.must("lock")
 
     def test_another_program_has_the_card_to_itself(self) -> None:
-        other = self.holding(self.readers.reader())
+        other = self.readers.add_other()
+        other.hold()
         self.assert_refused(self.house.run("unlock", pin=PIN), 1, "busy", "try again")
         self.assertEqual(self.house.state(), "locked")
         # It is waited for, for a moment.
@@ -137,9 +148,31 @@ class Others(CardCase):
 
     def test_a_busy_card_is_said_though_another_token_is_there(self) -> None:
         self.house.token.tell("plug")
-        other = self.holding(self.readers.reader())
+        other = self.readers.add_other()
+        other.hold()
         self.assert_refused(self.house.run("unlock", pin=PIN), 1, "busy", "try again")
         other.let_go()
+        self.assert_opens_both_locks()
+
+    def test_another_program_resets_the_card_between_two_operations(self) -> None:
+        other = self.readers.add_other()
+        for operate in (lambda: self.house.run("unlock", pin=PIN), self.guarded, self.guarded):
+            other.reset()
+            self.assert_done(operate())
+        self.assert_opens_both_locks()
+
+    def test_another_program_cannot_reset_the_card_before_it_was_touched(self) -> None:
+        self.house.must("unlock", pin=PIN)
+        other = self.readers.add_other()
+        self.card.tell("mode demand")
+        waiting = self.house.start("key", "import", "prod", self.house.file("k.csv", self.house.root.csv()))
+        self.card.tell("wait-touch")
+        other.begin("reset")
+        self.card.tell("mode auto")
+        self.card.tell("touch")
+        out, err = waiting.communicate()
+        self.assertEqual(waiting.returncode, 0, (out, err))
+        other.wait()
         self.assert_opens_both_locks()
 
     def test_others_find_the_card_without_a_verified_pin(self) -> None:

@@ -15,6 +15,7 @@ OPENSC = "opensc-pkcs11.so"
 class NewKeys(CardCase):
     def test_a_new_key_of_every_kind_opens_both_locks(self) -> None:
         for algorithm, slot in (("p256", "9d"), ("p384", "82"), ("rsa2048", "95")):
+            # Longer RSA keys are in `test_plain_cards`: the virtual token takes too long to make them.
             with self.subTest(algorithm=algorithm):
                 self.assert_done(self.init("--slot", slot, "--generate", algorithm))
                 self.assertEqual(self.slots()["card"]["kind"], "piv")
@@ -179,6 +180,34 @@ class WhichCard(CardCase):
         self.assert_done(self.house.run(*pins, "--token", fido, "keyslot", "add", "--label", "fido"))
         self.card.unplug()
         self.assert_opens_both_locks()
+
+    def test_the_one_that_is_enrolled_is_used_and_the_stranger_is_left_alone(self) -> None:
+        self.house.token.tell("plug")
+        fido = next(row["id"] for row in self.rows("token", "list") if row["kind"] == "fido")
+        # The stranger has a key where ours would be.
+        self.generate_with_ykman("9d", "ECCP256")
+        self.house.must("--token", fido, "init", "--label", "fido", pin=PIN)
+        touches = self.house.token.touches(), self.card.touches()
+        self.assert_opens_both_locks()
+        self.assertEqual((self.house.token.touches(), self.card.touches()), (touches[0] + 3, touches[1]))
+        # A PIN that is wrong is tried on ours alone.
+        self.house.must("lock")
+        self.assertEqual(self.house.run("unlock", pin="654321").code, 4)
+        self.assertIn("3/3", self.ykman("piv", "info").stdout)
+
+    def test_a_fido_token_that_is_a_stranger_is_left_alone(self) -> None:
+        self.house.token.tell("plug")
+        self.assert_done(self.init("--generate", "p256"))
+        touches = self.house.token.touches(), self.card.touches()
+        self.assert_opens_both_locks()
+        self.assertEqual((self.house.token.touches(), self.card.touches()), (touches[0], touches[1] + 3))
+        self.house.must("lock")
+        self.assert_refused(self.house.run("unlock", pin="654321"), 4, "2 tries")
+        # A try on the FIDO2 token would show in the words about the next one: it has eight.
+        fido = next(row["id"] for row in self.rows("token", "list") if row["kind"] == "fido")
+        given = {self.token_id(): PIN, fido: "654321"}
+        pins = [f"--pin-file={token}={self.house.file(token, pin)}" for token, pin in given.items()]
+        self.assert_refused(self.house.run(*pins, "--token", fido, "keyslot", "add", "--label", "x"), 4, "7 tries")
 
     def test_a_card_stays_ours_when_others_write_on_it(self) -> None:
         self.assert_done(self.init("--generate", "p256"))

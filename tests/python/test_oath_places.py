@@ -83,6 +83,25 @@ class SeveralPlaces(OathCase):
         self.assertNotRegex(result.err, rf"still on .*{GREEN}")
         self.assertEqual((self.on_card(1), self.rows("totp", "list")), ([], []))
 
+    def test_a_token_that_cannot_be_asked_is_neither_forgotten_nor_called_absent(self):
+        self.assert_done(self.add(BLUE, GREEN))
+        other = self.readers.add_other()
+        other.hold()
+        before = self.house.vault.read_bytes()
+        self.assert_refused(self.run_it("totp", "remove", "prod"), 1, "busy", "try again")
+        self.assertEqual(self.house.vault.read_bytes(), before)
+        self.assertEqual(self.on_card(1), [NAME])
+        # What is on the other one is to be had without it.
+        self.begin_step()
+        self.assert_code(self.code())
+        self.assert_done(self.run_it("totp", "remove", "prod", "--from-token", self.token_id(GREEN)))
+        self.assertEqual(self.on_card(1), [])
+        self.assert_refused(self.run_it("totp", "code", "prod"), 1, "busy", "try again")
+        other.let_go()
+        self.code_after_waiting()
+        self.assert_done(self.run_it("totp", "remove", "prod"))
+        self.assertEqual((self.on_card(0), self.rows("totp", "list")), ([], []))
+
     def test_a_second_token_that_fails_takes_back_the_first(self):
         self.green.tell("fault none")
         self.assert_done(self.add(BLUE, GREEN))

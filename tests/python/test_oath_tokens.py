@@ -113,6 +113,29 @@ class OneToken(OathCase):
         self.blue.tell("touch")
         self.assert_code(self.assert_done(ends(client)).strip())
 
+    def test_a_reset_of_the_card_gives_the_right_code_or_none(self):
+        self.assert_done(self.add(BLUE))
+        self.begin_step()
+        self.blue.tell("fault none")
+        codes = [self.code()]
+        steps = self.blue.status()["apdus"]
+        for step in (2, steps // 2, steps):
+            with self.subTest(step=step, of=steps):
+                self.begin_step()
+                moves = self.readers.moves()
+                self.blue.tell(f"fault reset {step}")
+                self.assert_refused(self.run_it("totp", "code", "prod"), 5, "token")
+                self.readers.wait_for_card(since=moves)
+                self.begin_step()
+                codes.append(self.code())
+                self.assert_code(codes[-1])
+        other = self.readers.add_other()
+        other.reset()
+        self.begin_step()
+        codes.append(self.code())
+        self.assert_code(codes[-1])
+        self.assertEqual(len(set(codes)), len(codes))
+
     def test_locking_meanwhile_wins(self):
         self.assert_done(self.add(BLUE))
         self.blue.tell("mode demand")

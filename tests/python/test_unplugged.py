@@ -1,7 +1,7 @@
 """A token that goes in place of each single frame and APDU of an unlock and of a guarded operation.
 
 On a FIDO2 token's socket and on a card in vpcd: the daemon cannot tell these from USB. The guest's tests pull a USB
-device out at some of these steps.
+device out at some of these steps. The card's service goes, too, at every command.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import unittest
 from cards import Readers
 from fakes import ACCOUNT
 from house import PIN, HouseCase
+from plain_house import PlainCardCase
 from unplugged import Unplugged
 
 
@@ -50,6 +51,36 @@ class OnCard(Unplugged, HouseCase):
 
     def test_at_every_apdu_of_a_guarded_operation(self):
         self.assertGreater(self.sweep(self.importing), 10)
+
+
+class WithoutService(Unplugged, PlainCardCase):
+    """pcscd is killed in place of a command to the card, and started again."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.assert_done(self.init())
+        self.furnish()
+
+    def pull_at(self, step: int) -> None:
+        self.tell(kill=[self.readers.service_pid, step])
+
+    def is_gone(self) -> bool:
+        return not self.readers.is_running()
+
+    def leave_alone(self) -> None:
+        self.tell()
+
+    def put_back(self) -> None:
+        self.leave_alone()
+        self.readers.restart()
+        self.readers.wait_for_card()
+
+    def test_at_every_command_of_an_unlock(self):
+        self.assertGreater(self.sweep(self.unlocking), 10)
+
+    def test_at_commands_of_a_guarded_operation(self):
+        # Not at every one: a pcscd that starts is what takes the time, and the look at the card is an unlock's, too.
+        self.sweep(self.importing, (3, 7, 10))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A token that is pulled out in the middle of an operation, in place of any frame or APDU of the conversation.
+"""A token that is pulled out in the middle of an operation, in place of any frame or APDU of the conversation; or what
+it takes to reach it that goes.
 
 To be mixed into a `HouseCase`: `sweep` does it at one step after another. The error must be clean, everything as it
 was before, and the next try must do.
@@ -25,6 +26,17 @@ class Unplugged:
         """The token's."""
         return self.house.token
 
+    def pull_at(self, step: int) -> None:
+        """Has it go in place of that step, counted from now."""
+        self.hands().tell(f"fault drop-at {step} {self.interface}")
+
+    def is_gone(self) -> bool:
+        return not self.hands().status()["plugged"]
+
+    def leave_alone(self) -> None:
+        """Has it stay after all."""
+        self.hands().tell("fault none")
+
     def put_back(self) -> None:
         self.hands().tell("plug")
 
@@ -50,7 +62,7 @@ class Unplugged:
     def steps_of(self, prepare: Callable) -> int:
         """How many steps the operation takes."""
         operate = prepare()
-        self.hands().tell("fault none")
+        self.leave_alone()
         self.assert_done(operate())
         return self.hands().status()["frames" if self.interface == "hid" else "apdus"]
 
@@ -71,10 +83,10 @@ class Unplugged:
     def _pull_at(self, step: int, prepare: Callable) -> bool:
         """Whether the operation was over before."""
         operate, before = prepare(), self.picture()
-        self.hands().tell(f"fault drop-at {step} {self.interface}")
+        self.pull_at(step)
         result = operate()
-        if self.hands().status()["plugged"]:
-            self.hands().tell("fault none")
+        if not self.is_gone():
+            self.leave_alone()
             self.assert_done(result)
             return True
         if result.code == 0:

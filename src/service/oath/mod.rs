@@ -35,10 +35,11 @@ pub(super) struct Made {
 }
 
 impl Service {
-    /// All connected tokens that make codes, or the one that was named.
-    async fn code_tokens(&self, wanted: Option<&str>) -> Result<Vec<PresentCodes>, Error> {
+    /// All connected tokens that make codes, and whether there may be more that could not be asked; or the one that
+    /// was named.
+    async fn code_tokens(&self, wanted: Option<&str>) -> Result<(Vec<PresentCodes>, bool), Error> {
         let (mut present, troubles) = self.look_for_tokens().await?.codes(Patient::Yes).await;
-        let busy = troubles.iter().any(|trouble| trouble.reason == Reason::Busy);
+        let unasked = troubles.iter().any(|trouble| matches!(trouble.reason, Reason::Busy | Reason::Silent));
         if let Some(wanted) = wanted {
             present.retain(|token| token.id == wanted);
             if present.is_empty() && !makes_codes(wanted) {
@@ -47,19 +48,19 @@ impl Service {
                     "the token {wanted} has no OATH accounts: `rootseal token list` shows those of the kind oath"
                 )));
             }
-            if present.is_empty() && !busy {
+            if present.is_empty() && !unasked {
                 return Err(no_such_token(wanted));
             }
         }
         if present.is_empty() {
-            return Err(if busy { Error::Busy } else { Error::NoToken(Hints::of(troubles)) });
+            return Err(if unasked { Error::Busy } else { Error::NoToken(Hints::of(troubles)) });
         }
-        Ok(present)
+        Ok((present, unasked && wanted.is_none()))
     }
 
     /// The connected token that makes codes: the one that was named, or the only one.
     async fn code_token(&self, wanted: Option<&str>) -> Result<PresentCodes, Error> {
-        let mut present = self.code_tokens(wanted).await?;
+        let (mut present, _) = self.code_tokens(wanted).await?;
         if present.len() > 1 {
             return Err(Error::TokenChoice(list(present.iter())));
         }
@@ -76,19 +77,22 @@ impl Service {
             let tokens: Vec<_> = copies.iter().map(|copy| &*copy.token).collect();
             Error::SeedElsewhere(tokens.join(" or "))
         };
-        let present = match self.code_tokens(wanted).await {
-            Ok(present) => present,
+        let (present, mut unasked) = match self.code_tokens(wanted).await {
+            Ok(found) => found,
             Err(Error::NoToken(_)) => return Err(elsewhere()),
             Err(error) => return Err(error),
         };
         for token in present {
-            // One that is gone again, or hangs, holds nothing.
-            let Ok(device) = device_id(&token).await else { continue };
-            if let Some(copy) = copies.iter().find(|copy| copy.device == device) {
-                return Ok((token, copy.clone()));
+            match device_id(&token).await {
+                Ok(device) => {
+                    if let Some(copy) = copies.iter().find(|copy| copy.device == device) {
+                        return Ok((token, copy.clone()));
+                    }
+                }
+                Err(error) => unasked |= says_nothing(&error),
             }
         }
-        Err(elsewhere())
+        Err(if unasked { Error::Busy } else { elsewhere() })
     }
 
     /// Opens the accounts of the token that calls itself `device`: asks for the password, where it has one, until it is
@@ -226,4 +230,9 @@ fn is_there(house: &House, copy: &SeedCopy) -> Result<bool, Error> {
 /// What the token's OATH application calls itself.
 async fn device_id(token: &PresentCodes) -> Result<Vec<u8>, TokenError> {
     token.worker.run(QUESTION, CodeToken::device_id).await
+}
+
+/// Whether a token is there but cannot be asked for now, so that nobody knows what it holds.
+const fn says_nothing(error: &TokenError) -> bool {
+    matches!(error, TokenError::Busy | TokenError::TimedOut)
 }

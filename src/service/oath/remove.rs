@@ -157,20 +157,21 @@ impl Service {
         Ok(Here { token, label, access, copy })
     }
 
-    /// Those of a seed's copies whose tokens are connected; where tokens are named, each of them must have one.
+    /// Those of a seed's copies whose tokens are connected; where tokens are named, each of them must have one. None
+    /// is missed because its token cannot be asked for now: it would be taken for one that is not connected.
     async fn find_copies(
         &self,
         seed: &Seed,
         named: &[String],
     ) -> Result<Vec<(PresentCodes, SeedCopy)>, Error> {
-        let mut present = Vec::new();
+        let (mut present, mut unasked) = (Vec::new(), false);
         for id in named {
             present.push(self.code_token(Some(id)).await?);
         }
         if named.is_empty() && !seed.copies.is_empty() {
-            present = match self.code_tokens(None).await {
-                Ok(present) => present,
-                Err(Error::NoToken(_)) => Vec::new(),
+            (present, unasked) = match self.code_tokens(None).await {
+                Ok(found) => found,
+                Err(Error::NoToken(_)) => (Vec::new(), false),
                 Err(error) => return Err(error),
             };
         }
@@ -178,8 +179,10 @@ impl Service {
         for token in present {
             let device = match super::device_id(&token).await {
                 Ok(device) => device,
-                // One that does not say what it is holds nothing that can be removed.
-                Err(_) if named.is_empty() => continue,
+                Err(error) if named.is_empty() => {
+                    unasked |= super::says_nothing(&error);
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             match seed.copies.iter().find(|copy| copy.device == device) {
@@ -196,6 +199,9 @@ impl Service {
                     )));
                 }
             }
+        }
+        if unasked && found.len() < seed.copies.len() {
+            return Err(Error::Busy);
         }
         Ok(found)
     }
