@@ -142,7 +142,7 @@ impl Shared {
 
     fn right_token(&self, asked: &str) -> Result<(), Refusal> {
         match &self.token {
-            Some(wanted) if wanted != asked => {
+            Some(wanted) if wanted.split(',').all(|wanted| wanted != asked) => {
                 Err(Refusal::OtherToken { asked: asked.to_owned(), wanted: wanted.clone() })
             }
             Some(_) | None => Ok(()),

@@ -122,9 +122,13 @@ impl Service {
         header: &Header,
         lock: Lock,
     ) -> Result<Match, Error> {
+        let needed = header.thresholds().of(lock).into();
+        if wanted.is_some_and(|ids| ids.split(',').count() < needed) {
+            return Err(Error::TooFewNamed(needed));
+        }
         let Tokens { present, hints, busy } = self.present_tokens(wanted).await?;
         let (found, weak) = self.enrolled(present, header, lock, |_holder| true).await;
-        if let Some(first) = one_of(found, header, header.thresholds().of(lock).into())? {
+        if let Some(first) = one_of(found, header, needed)? {
             return Ok(first);
         }
         let slots = header.keyslots().iter().filter(|slot| slot.serves(lock));
@@ -163,10 +167,7 @@ impl Service {
                 Err(error) => return Err(error),
             };
             let (mut found, _) = self.enrolled(present, header, lock, others).await;
-            let named = |found: &Match| asker.who.token.is_some_and(|ids| is_named(ids, &found.token.id));
-            if found.iter().any(named) {
-                found.retain(named);
-            }
+            found.retain(|found| asker.who.token.is_none_or(|ids| is_named(ids, &found.token.id)));
             if let Some(next) = one_of(found, header, consents.missing())? {
                 return Ok(next);
             }

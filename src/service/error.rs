@@ -56,6 +56,9 @@ pub enum Error {
     /// Several fit.
     #[error("several tokens fit, name those to use with --token ID[,ID]: {0}")]
     TokenChoice(String),
+    /// One alone cannot do it.
+    #[error("{0} holders must consent, each with a token: name as many, as --token ID,ID, or none")]
+    TooFewNamed(usize),
     /// Several could consent.
     #[error("several connected tokens open this vault, name the one that consents with --with: {0}")]
     ConsentChoice(String),
@@ -167,7 +170,7 @@ impl Error {
             Self::NotFound(_) => "NotFound",
             Self::Exists(_) => "Exists",
             Self::InUse(_) => "InUse",
-            Self::Invalid(_) => "InvalidArgument",
+            Self::Invalid(_) | Self::TooFewNamed(_) => "InvalidArgument",
             Self::AuditFailed(_) => "AuditFailed",
             Self::Busy => "Busy",
             Self::ClockJumped(_) | Self::ClockMoved | Self::ClockUnconfirmed(_) => "ClockJumped",
