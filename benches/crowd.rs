@@ -1,7 +1,7 @@
 //! Many items in a vault: guarded access keys, ten for an account.
 
-use rootseal::secret::{GuardKey, LongTermKey};
-use rootseal::vault::{Class, NewAccount, NewItem, Payload, UnlockedVault};
+use rootseal::secret::{GuardKey, LongTermKey, TokenSecret};
+use rootseal::vault::{Class, Collected, Header, Lock, NewAccount, NewItem, Payload, UnlockedVault};
 
 /// Adds `items` of them; `key` is the vault's guard key.
 pub(crate) fn fill(vault: &mut UnlockedVault, key: GuardKey, items: usize) {
@@ -33,4 +33,11 @@ fn account(name: String) -> NewAccount {
         email: None,
         created: 1,
     }
+}
+
+/// What the first keyslot gives for a lock.
+pub(crate) fn collected(header: &Header, lock: Lock, secret: &TokenSecret) -> Collected {
+    let mut collected = Collected::new(header, lock);
+    collected.add(header.keyslots().first().unwrap().share(header, lock, secret).unwrap());
+    collected
 }

@@ -15,7 +15,7 @@ use rootseal::crypto::aead::MessageKey;
 use rootseal::crypto::hash::sha256;
 use rootseal::secret::{TokenSecret, UnlockKey};
 use rootseal::store::{FileStore, Keep, Store as _};
-use rootseal::vault::{NewSlot, NewVault, Profile, SealedVault, Thresholds, UnlockedVault};
+use rootseal::vault::{Lock, NewSlot, NewVault, Profile, SealedVault, Thresholds, UnlockedVault};
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write as _;
@@ -47,7 +47,7 @@ fn vault(items: usize) -> UnlockedVault {
         guard: Some(token()),
     };
     let mut vault = NewVault::create(slot, Thresholds::ONE).unwrap().into_unlocked();
-    let key = vault.header().keyslots().first().unwrap().guard_key(vault.header(), &token()).unwrap();
+    let key = crowd::collected(vault.header(), Lock::Guard, &token()).guard_key().unwrap();
     crowd::fill(&mut vault, key, items);
     vault
 }
@@ -81,8 +81,7 @@ fn main() {
     for (items, runs, target) in [(10, 200, 1.0), (1_000, 100, 2.0), (100_000, 10, 50.0)] {
         let bytes = vault(items).lock().bytes().to_vec();
         let header = SealedVault::parse(bytes.clone()).unwrap().header().clone();
-        let key =
-            || -> UnlockKey { header.keyslots().first().unwrap().unlock_key(&header, &token()).unwrap() };
+        let key = || -> UnlockKey { crowd::collected(&header, Lock::Unlock, &token()).unlock_key().unwrap() };
         // The file is in memory, as the daemon holds it; from the token's secret to the open index.
         let mut locked = Some(SealedVault::parse(bytes.clone()).unwrap().check(None).unwrap());
         let unlock = best(runs, || {

@@ -7,7 +7,7 @@ use rootseal::secret::{Pin, TokenSecret};
 use rootseal::store::{FileStore, Keep, Store as _};
 use rootseal::token::registry::{Patient, Present, Registry};
 use rootseal::token::{Derived, NewKey, PinPurpose, Wanted};
-use rootseal::vault::{NewSlot, NewVault, Thresholds};
+use rootseal::vault::{Lock, NewSlot, NewVault, Thresholds};
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub(crate) async fn make_vault(socket: &Path, data: &Path, items: usize) -> Vec<
         guard: Some(guard.with(TokenSecret::copy_from)),
     };
     let mut vault = NewVault::create(slot, Thresholds::ONE).unwrap().into_unlocked();
-    let key = vault.header().keyslots().first().unwrap().guard_key(vault.header(), &guard).unwrap();
+    let key = crowd::collected(vault.header(), Lock::Guard, &guard).guard_key().unwrap();
     crowd::fill(&mut vault, key, items);
     FileStore::open(data).unwrap().save(vault.lock().bytes(), Keep::Previous).unwrap();
     binding

@@ -44,7 +44,8 @@ mod tests {
         for count in 2..=5_usize {
             for needed in 2..=count {
                 let shares = split(&key, needed, count).unwrap();
-                assert_eq!(shares[count - 1].with(|share| (share.len(), share[0])), (SHARE, count as u8));
+                let last = shares[count - 1].with(|share| (share.len(), usize::from(share[0])));
+                assert_eq!(last, (SHARE, count));
                 for chosen in 0..1_u32 << count {
                     let chosen: Vec<_> =
                         (0..count).filter(|at| chosen >> at & 1 == 1).map(|at| &shares[at]).collect();

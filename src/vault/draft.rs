@@ -30,8 +30,19 @@ pub struct Draft<'v> {
 pub(super) struct Changed {
     pub(super) records: bool,
     pub(super) manifest: bool,
-    pub(super) keys: bool,
-    pub(super) shares: bool,
+    pub(super) renewed: Renewed,
+}
+
+/// What the keyslots get anew.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Renewed {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Shares of the keys that are.
+    Shares,
+    /// Shares of new keys.
+    Keys,
 }
 
 /// An account to be added.

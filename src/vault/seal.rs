@@ -1,6 +1,6 @@
 //! From a draft to the bytes of the next generation.
 
-use super::draft::Draft;
+use super::draft::{Draft, Renewed};
 use super::image::Image;
 use super::manifest::{Manifest, RecordEntry};
 use super::record::Keys;
@@ -54,9 +54,9 @@ impl Draft<'_> {
         let exhausted = VaultError::Invalid("generation");
         self.header.generation = self.header.generation.checked_add(1).ok_or(exhausted)?;
         self.header.salt = random::public()?;
-        let new = if self.changed.keys { Some(self.rekey()?) } else { None };
+        let new = if self.changed.renewed == Renewed::Keys { Some(self.rekey()?) } else { None };
         let unlock = new.as_ref().map_or(&self.vault.key, |keys| &keys.unlock);
-        if self.changed.keys || self.changed.shares {
+        if self.changed.renewed != Renewed::Nothing {
             let guard = self.guard.as_ref().ok_or(VaultError::GuardNeeded)?;
             let guard = new.as_ref().map_or(&guard.key, |keys| &keys.guard);
             share_out(&mut self.header, &self.slots, unlock, guard)?;

@@ -1,5 +1,6 @@
 //! Keyslots: a token's enrolment, and changes of the set.
 
+use super::draft::Renewed;
 use super::keyslot::Entry;
 use super::manifest::SlotEntry;
 use super::{Draft, Keyslot, Lock, SlotId, Thresholds, VaultError, VaultId};
@@ -55,7 +56,7 @@ impl Draft<'_> {
         self.guarded()?;
         let (slot, entry) = new.enrol(self.header.vault)?;
         let id = slot.id;
-        self.changed.shares = true;
+        self.changed.renewed = self.changed.renewed.max(Renewed::Shares);
         self.header.slots.push(slot);
         self.slots.push(entry);
         self.header.validate()?;
@@ -81,7 +82,7 @@ impl Draft<'_> {
     /// [`VaultError::GuardNeeded`].
     pub fn rekey_at_seal(&mut self) -> Result<(), VaultError> {
         self.guarded()?;
-        self.changed.keys = true;
+        self.changed.renewed = Renewed::Keys;
         Ok(())
     }
 

@@ -17,14 +17,14 @@ from fido2.hid import CtapHidDevice
 from fido2.hid.base import HidDescriptor
 
 from fakes import PATIENCE
-from house import PIN, House
+from house import PIN, House, VirtualToken
 from test_vault_format import LOCKS, Vault, gcm_open, hkdf, uncbor
 from virtual_token_peer import SocketConnection
 
 
-def token_secrets(house: House, binding: dict) -> list[bytes]:
+def token_secrets(token: VirtualToken, binding: dict) -> list[bytes]:
     """hmac-secret for both salts of a keyslot, with the PIN verified: one touch."""
-    path = str(house.token.socket)
+    path = str(token.socket)
     connection = SocketConnection(path)
     connection.socket.settimeout(PATIENCE)
     try:
@@ -32,7 +32,7 @@ def token_secrets(house: House, binding: dict) -> list[bytes]:
         ctap = Ctap2(device)
         client = ClientPin(ctap)
         agreement, shared = client._get_shared_secret()
-        token = client.get_pin_token(PIN, ClientPin.PERMISSION.GET_ASSERTION, binding[1])
+        pin_token = client.get_pin_token(PIN, ClientPin.PERMISSION.GET_ASSERTION, binding[1])
         salts = client.protocol.encrypt(shared, b"".join(binding[2]))
         request = {
             1: agreement,
@@ -47,7 +47,7 @@ def token_secrets(house: House, binding: dict) -> list[bytes]:
             [{"type": "public-key", "id": binding[0]}],
             {"hmac-secret": request},
             None,
-            client.protocol.authenticate(token, digest),
+            client.protocol.authenticate(pin_token, digest),
             client.protocol.VERSION,
         )
         answer = assertion.auth_data.extensions["hmac-secret"]
@@ -79,7 +79,7 @@ def vault_keys(house: House) -> tuple[dict[str, bytes], dict[str, bytes]]:
     open index needs."""
     vault = Vault(house.vault.read_bytes())
     slot = vault.header[4][0]
-    secrets = dict(zip(LOCKS, token_secrets(house, uncbor(slot[5])), strict=True))
+    secrets = dict(zip(LOCKS, token_secrets(house.token, uncbor(slot[5])), strict=True))
     shares = {lock: vault.share(slot, lock, secret)[0] for lock, secret in secrets.items()}
     index = vault.unlock(shares["unlock"])
     # These are the keys: the reader, who was written from the page alone, accepts what they open.

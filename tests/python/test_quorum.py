@@ -8,6 +8,8 @@ import unittest
 
 from fakes import PATIENCE
 from house import PIN, HouseCase
+from secrets_of import token_secrets
+from test_vault_format import Damaged, Vault, combine, uncbor
 
 
 class Quorum(HouseCase):
@@ -168,6 +170,23 @@ class Quorum(HouseCase):
             token.tell("mode auto")
             token.tell("plug")
         self.assert_done(self.run_it("keyslot", "rekey"))
+
+    def test_a_reader_written_from_the_page_alone_puts_the_keys_together(self):
+        self.rule(2, 3)
+        vault = Vault(self.house.vault.read_bytes())
+        self.plugged(self.alice, self.bob, self.carol)
+        slots = {slot[2]: slot for slot in vault.header[4]}
+        parts = {"unlock": [], "guard": []}
+        for label, token in (("demo key", self.alice), ("bob's", self.bob), ("carol's", self.carol)):
+            slot = slots[label]
+            for lock, secret in zip(parts, token_secrets(token, uncbor(slot[5])), strict=True):
+                parts[lock].append(vault.share(slot, lock, secret)[0])
+        index = vault.unlock(combine(parts["unlock"][1:]))
+        vault.manifest(combine(parts["guard"]), index)
+        with self.assertRaises(Damaged):
+            vault.unlock(parts["unlock"][0][1:])
+        with self.assertRaises(Damaged):
+            vault.manifest(combine(parts["guard"][1:]), index)
 
     def test_thresholds_that_nobody_could_meet_are_refused(self):
         self.plugged(self.alice)

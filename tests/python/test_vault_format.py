@@ -31,6 +31,32 @@ def need(condition: bool, what: str) -> None:
         raise Damaged(what)
 
 
+def times(one: int, two: int) -> int:
+    """In the field of AES."""
+    product = 0
+    for bit in range(8):
+        product ^= (one << bit) * (two >> bit & 1)
+    for bit in range(14, 7, -1):
+        product ^= (0x11B << bit - 8) * (product >> bit & 1)
+    return product
+
+
+def inverse(number: int) -> int:
+    return next(other for other in range(256) if times(number, other) == 1)
+
+
+def combine(shares: list[bytes]) -> bytes:
+    """The polynomials' values at 0, one for each byte (Lagrange)."""
+    key = [0] * 32
+    for share in shares:
+        factor = 1
+        for other in shares:
+            if other != share:
+                factor = times(factor, times(other[0], inverse(other[0] ^ share[0])))
+        key = [byte ^ times(factor, y) for byte, y in zip(key, share[1:], strict=True)]
+    return bytes(key)
+
+
 def cbor_head(major: int, number: int) -> bytes:
     for limit, size, mark in ((24, 0, 0), (1 << 8, 1, 24), (1 << 16, 2, 25), (1 << 32, 4, 26), (1 << 64, 8, 27)):
         if number < limit:
@@ -147,7 +173,7 @@ class Vault:
         return gcm_open(self.slot_kek(slot, lock, secret), aad, slot[7 + LOCKS[lock]][0])
 
     def share(self, slot: dict, lock: str, secret: bytes) -> tuple[bytes, bytes]:
-        """The lock's key, and the slot's public key."""
+        """The lock's key or the holder's share of it, and the slot's public key."""
         byte = bytes([LOCKS[lock]])
         _, encapsulated, sealed = slot[7 + LOCKS[lock]]
         private, public = xwing(self.slot_key(slot, lock, secret))
