@@ -1,10 +1,11 @@
 //! The configuration file. An unknown key is an error: a misspelt restriction must not pass in silence.
 
 use super::Error;
-use crate::service::{Roots, Settings};
+use crate::service::{LockAfter, Roots, Settings};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 const SYSTEM: &str = "/etc/rootseal/rootseald.toml";
 
@@ -13,6 +14,28 @@ const SYSTEM: &str = "/etc/rootseal/rootseald.toml";
 pub(super) struct Config {
     tokens: Tokens,
     aws: Aws,
+    lock: Lock,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Lock {
+    /// Seconds without a use after which the vault locks; 0: it does not.
+    idle_seconds: Option<u64>,
+    /// Seconds after which it locks however much it is used; 0: it does not.
+    longest_seconds: Option<u64>,
+}
+
+impl Lock {
+    fn after(&self) -> LockAfter {
+        let choose = |given: Option<u64>, default| match given {
+            None => default,
+            Some(0) => None,
+            Some(seconds) => Some(Duration::from_secs(seconds)),
+        };
+        let LockAfter { idle, longest } = LockAfter::default();
+        LockAfter { idle: choose(self.idle_seconds, idle), longest: choose(self.longest_seconds, longest) }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -40,6 +63,7 @@ impl Config {
             pcsc: self.tokens.pcsc.unwrap_or(true),
             attestation_roots: Arc::new(roots(&self.tokens.attestation_roots)?),
             allowed_endpoints: self.aws.allowed_endpoints,
+            lock_after: self.lock.after(),
         })
     }
 }
@@ -99,6 +123,10 @@ mod tests {
         let settings = config.unwrap().settings().unwrap();
         assert_eq!(settings.hid_sockets, [PathBuf::from("/run/a")]);
         assert_eq!(settings.allowed_endpoints, ["http://127.0.0.1:1"]);
+        assert_eq!(settings.lock_after, LockAfter::default());
+        let after = |text| parse(text).unwrap().settings().unwrap().lock_after;
+        let idle = after("[lock]\nidle_seconds = 5\nlongest_seconds = 0\n");
+        assert_eq!(idle, LockAfter { idle: Some(Duration::from_secs(5)), longest: None });
         assert!(parse("").is_ok());
         assert!(parse("[tokens]\nhid_socket = []\n").unwrap_err().starts_with("line 2: unknown field"));
         assert!(parse("[aws\n").unwrap_err().starts_with("line 1"));

@@ -130,6 +130,7 @@ async fn run(args: &Args, config: config::Config, store: FileStore, directory: P
     service.open_audit_log();
     tokio::select! {
         () = listening => {}
+        ended = Arc::clone(&service).lock_in_time() => ended.map_err(Error::Runtime)?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

@@ -57,6 +57,7 @@ impl Shown {
         vault.state_changed(emitter).await?;
         vault.problem_changed(emitter).await?;
         vault.generation_changed(emitter).await?;
+        vault.thresholds_changed(emitter).await?;
         vault.keyslots_changed(emitter).await?;
         Ok(())
     }

@@ -215,10 +215,15 @@ impl Vault {
         Ok(self.info(header, connection).await?.thresholds)
     }
 
-    #[zbus(property)]
-    #[expect(clippy::unused_self, reason = "a property is asked of an object")]
-    fn lock_deadline(&self) -> u64 {
-        0
+    // Each use puts it off: to signal that would wake everybody for nothing.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn lock_deadline(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<u64> {
+        self.0.admit(header, connection).await?;
+        Ok(self.0.service.lock_deadline().unwrap_or(0))
     }
 
     #[zbus(property)]

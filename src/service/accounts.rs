@@ -244,6 +244,7 @@ impl Service {
             })
             .await?;
         self.save(staged, turn).await?;
+        self.autolock.used();
         Ok(result)
     }
 }

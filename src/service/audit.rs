@@ -14,6 +14,7 @@ impl Service {
         purpose: &Purpose,
         token: Option<&str>,
     ) -> Result<(), Error> {
+        self.autolock.used();
         self.disk.record(self.entry(caller, purpose, token, Outcome::Granted, None)).await
     }
 

@@ -129,6 +129,7 @@ impl Service {
             let unlock = Purpose::new("unlock", "unlock the vault");
             self.record(who.caller, &unlock, Some(&keys.token)).await?;
             self.keeper.run(move |house| house.unlock(key)).await?;
+            self.autolock.opened();
             self.changed();
         }
         let key = keys.guard.ok_or(Error::Failed("the token gave no guard key"))?;

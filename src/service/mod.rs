@@ -4,6 +4,7 @@
 
 mod accounts;
 mod audit;
+mod autolock;
 pub mod caller;
 pub mod clock;
 mod codes;
@@ -31,6 +32,7 @@ mod who;
 pub use crate::token::Roots;
 pub use crate::vault::{AccountRef, SlotId};
 pub use accounts::{AccountInfo, MfaDevice, NewAccount, NewProfile, ProfileInfo};
+pub use autolock::LockAfter;
 pub use codes::CodeRequest;
 pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};
 pub use enrol::new_key;
@@ -44,6 +46,7 @@ pub use who::Who;
 
 use crate::store::{Keep, Store, StoreError};
 use crate::token::registry::{Look, Registry};
+use autolock::Autolock;
 use clock::{Clock, Watch};
 use credentials::Pending;
 use disk::Disk;
@@ -67,6 +70,8 @@ pub struct Settings {
     pub attestation_roots: Arc<Roots>,
     /// STS endpoints besides AWS's own.
     pub allowed_endpoints: Vec<String>,
+    /// When the vault locks by itself.
+    pub lock_after: LockAfter,
 }
 
 /// All use cases of one daemon.
@@ -78,6 +83,7 @@ pub struct Service {
     /// Which keyslot each connected token was, by the token's id, when it was last asked.
     enrolled: Mutex<HashMap<String, SlotId>>,
     clock: Arc<Watch>,
+    autolock: Autolock,
     settings: Settings,
     path: PathBuf,
     /// Whoever holds it prompts: people see one question at a time.
@@ -122,6 +128,7 @@ impl Service {
             tokens: Mutex::new(Registry::new(settings.hid_sockets.clone(), settings.pcsc)),
             enrolled: Mutex::default(),
             clock: Arc::new(Watch::new(clock)),
+            autolock: Autolock::new(settings.lock_after),
             settings,
             path,
             turn: tokio::sync::Mutex::new(()),

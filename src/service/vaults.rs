@@ -96,6 +96,7 @@ impl Service {
                     house.vault = Vault::Unlocked(Box::new(vault));
                 })
                 .await?;
+            service.autolock.opened();
             service.remember().await?;
             drop(saving);
             service.changed();
@@ -130,6 +131,7 @@ impl Service {
         let key = keys.unlock.ok_or(Error::Failed("the token gave no unlock key"))?;
         self.record(who.caller, purpose, Some(&keys.token)).await?;
         self.keeper.run(move |house| house.unlock(key)).await?;
+        self.autolock.opened();
         self.changed();
         let remembered = self.remember().await;
         if remembered.is_err() {
@@ -145,6 +147,7 @@ impl Service {
     /// The daemon is stopping.
     pub async fn lock(&self) -> Result<(), Error> {
         if self.keeper.ask(super::house::House::lock).await? {
+            self.autolock.locked();
             self.changed();
         }
         Ok(())
