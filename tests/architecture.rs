@@ -292,6 +292,7 @@ fn a_secret_can_neither_be_copied_nor_shown() {
         Base32Seed,
         DataKey,
         GuardKey,
+        KeyShare,
         LongTermKey,
         ManagementKey,
         OathAccessKey,

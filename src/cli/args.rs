@@ -119,7 +119,7 @@ pub(super) enum Command {
         #[arg(long)]
         region: Option<String>,
     },
-    /// Verify the vault file
+    /// Verify, copy and restore the vault file
     #[command(subcommand)]
     Vault(VaultCommand),
 }
@@ -295,6 +295,19 @@ pub(super) enum ProfileCommand {
 pub(super) enum VaultCommand {
     /// Read the file again and verify all that can be verified
     Check,
+    /// Copy the sealed file; it opens with the tokens that open the vault now
+    Backup {
+        /// Where to; there must be nothing yet
+        file: PathBuf,
+    },
+    /// Put a copy of the sealed file in the vault's place; tokens that open the copy consent
+    Restore {
+        /// The copy
+        file: PathBuf,
+        /// Also over a later state that is sound
+        #[arg(long)]
+        older: bool,
+    },
 }
 
 /// The line that `aws-config` writes, `[--address ADDRESS] credentials PROFILE`, which SDKs run again and again:

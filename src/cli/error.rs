@@ -40,6 +40,12 @@ pub(super) enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot write {} ({}): name a file that is not there yet", path.display(), plain_reason(.source))]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("cannot write to standard output: {0}")]
     Stdout(#[source] std::io::Error),
     #[error("the system refused {doing}: {source}")]
@@ -75,6 +81,7 @@ impl Error {
             Self::Protocol(_)
             | Self::Https(_)
             | Self::Read { .. }
+            | Self::Write { .. }
             | Self::Stdout(_)
             | Self::System { .. }
             | Self::Missing(_) => 1,

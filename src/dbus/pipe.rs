@@ -18,8 +18,13 @@ const UNWRITABLE: &str = "the descriptor cannot be written";
 
 /// Reads everything up to the end. On a thread of its own: a client that never closes its end holds nobody up.
 pub(super) async fn read(from: OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
+    read_most(from, MOST).await
+}
+
+/// As [`read`], up to so many bytes.
+pub(super) async fn read_most(from: OwnedFd, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
     kind(&from)?;
-    let read = tokio::task::spawn_blocking(move || read_all(&from)).await;
+    let read = tokio::task::spawn_blocking(move || read_all(&from, most)).await;
     read.map_err(|_panicked| Error::failed("reading was interrupted"))?
 }
 
@@ -30,13 +35,13 @@ pub(super) async fn read_pin(from: OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error>
     std::thread::Builder::new()
         .name("pin".into())
         .spawn(move || {
-            let _asker_gone = answer.send(read_all(&from));
+            let _asker_gone = answer.send(read_all(&from, MOST));
         })
         .map_err(|_no_thread| Error::failed("the system allows no further thread"))?;
     answered.await.map_err(|_panicked| Error::failed("reading was interrupted"))?
 }
 
-fn read_all(from: &OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
+fn read_all(from: &OwnedFd, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
     let now = Instant::now();
     let deadline = now.checked_add(LIMIT).unwrap_or(now);
     // All at once: a vector that grows leaves copies of the secret behind.
@@ -53,8 +58,8 @@ fn read_all(from: &OwnedFd) -> Result<Zeroizing<Vec<u8>>, Error> {
             return Ok(bytes);
         }
         let total = bytes.len().saturating_add(length);
-        if total > MOST {
-            return Err(Error::invalid("more was handed in than 8 MiB"));
+        if total > most {
+            return Err(Error::invalid(format!("more was handed in than {} MiB", most >> 20)));
         }
         if total > bytes.capacity() {
             let mut larger = Zeroizing::new(Vec::with_capacity(total.saturating_mul(2)));
@@ -228,6 +233,6 @@ mod tests {
         assert!(matches!(out.at_once(b"one "), Some(Ok(()))));
         assert!(matches!(out.at_once(b"two"), Some(Ok(()))));
         rustix::fs::seek(&memory, rustix::fs::SeekFrom::Start(0)).unwrap();
-        assert_eq!(*read_all(&memory).unwrap(), b"one two");
+        assert_eq!(*read_all(&memory, MOST).unwrap(), b"one two");
     }
 }

@@ -12,8 +12,8 @@ pub use codes::{
 pub use shapes::{
     AccountProperties, AccountRow, AddAccountOptions, AddKeyslotOptions, AddProfileOptions, CheckReply,
     CheckedRow, CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply, KeyslotRow,
-    ManagerProperties, PinRequest, ProfileRow, PromptSignal, TokenOptions, TokenProblemRow, TokenRow,
-    TouchRequest, VaultProperties,
+    ManagerProperties, PinRequest, ProfileRow, PromptSignal, RestoreOptions, TokenOptions, TokenProblemRow,
+    TokenRow, TouchRequest, VaultProperties,
 };
 
 use zbus::{Fd, OwnedFd, OwnedObjectPath};
@@ -83,6 +83,10 @@ pub trait Vault1 {
     fn rekey(&self, options: TokenOptions) -> zbus::Result<()>;
     /// Sets how many holders each lock needs.
     fn set_thresholds(&self, unlock: u32, guard: u32, options: TokenOptions) -> zbus::Result<()>;
+    /// The file, sealed as ever.
+    fn backup(&self) -> zbus::Result<OwnedFd>;
+    /// Puts a copy of the file in its place.
+    fn restore(&self, options: RestoreOptions, input: Fd<'_>) -> zbus::Result<()>;
     /// Reads the file again and verifies it.
     fn check(&self) -> zbus::Result<CheckReply>;
 }

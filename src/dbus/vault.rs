@@ -4,12 +4,16 @@ use super::door::{Door, while_there};
 use super::error::Error;
 use super::keys;
 use super::options::{Dict, Options, entry};
+use super::pipe;
 use crate::service::{Checked, KeyslotInfo, NewKeyslot, SlotChange, SlotId, VaultInfo, VaultState, Who};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::OwnedVariant;
 use zbus::message::Header;
 use zbus::{Connection, fdo, interface};
+
+/// The most that a vault file can have, in bytes.
+const LARGEST_VAULT: usize = 1 << 30;
 
 pub(super) struct Vault(pub(super) Arc<Door>);
 
@@ -151,6 +155,37 @@ impl Vault {
             entry("holder", holder)?,
             entry("guard", guard)?,
         ]))
+    }
+
+    async fn backup(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<zbus::OwnedFd, Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let prompter = self.0.prompter(&caller, connection);
+        let bytes = self.0.service.backup(Who::new(&caller, &prompter, None)).await?;
+        Ok(pipe::holding(&bytes)?.into())
+    }
+
+    async fn restore(
+        &self,
+        options: HashMap<String, OwnedVariant>,
+        input: zbus::OwnedFd,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        let mut options = Options::new(options);
+        let (token, older) = (options.text("token")?, options.flag("older")?);
+        options.end()?;
+        let prompter = self.0.prompter(&caller, connection);
+        let who = Who::new(&caller, &prompter, token.as_deref());
+        let restored = async {
+            let bytes = pipe::read_most(input.into(), LARGEST_VAULT).await?.to_vec();
+            Ok::<(), Error>(self.0.service.restore(bytes, older, who).await?)
+        };
+        while_there(&caller, restored).await
     }
 
     async fn check(

@@ -5,6 +5,7 @@
 mod accounts;
 mod audit;
 mod autolock;
+mod backup;
 pub mod caller;
 pub mod clock;
 mod codes;

@@ -36,9 +36,12 @@ impl Collected {
         self.needed.saturating_sub(self.shares.len())
     }
 
-    /// Takes a share. That of a holder who has given theirs counts for nothing.
+    /// Takes a share. That of a holder who has given theirs counts for nothing, nor does one more than it takes.
     pub fn add(&mut self, share: Share) {
-        if share.lock == self.lock && self.shares.iter().all(|other| other.holder != share.holder) {
+        if self.missing() > 0
+            && share.lock == self.lock
+            && self.shares.iter().all(|other| other.holder != share.holder)
+        {
             self.shares.push(share);
         }
     }

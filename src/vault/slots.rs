@@ -3,7 +3,7 @@
 use super::draft::Renewed;
 use super::keyslot::Entry;
 use super::manifest::SlotEntry;
-use super::{Draft, Keyslot, Lock, SlotId, Thresholds, VaultError, VaultId};
+use super::{Draft, Keyslot, Lock, Seen, SlotId, Thresholds, VaultError, VaultId};
 use crate::crypto::random;
 use crate::secret::TokenSecret;
 
@@ -94,6 +94,21 @@ impl Draft<'_> {
         self.rekey_at_seal()?;
         self.header.thresholds = thresholds;
         self.header.validate()
+    }
+
+    /// Puts this state of the vault above all that was seen of it, with new keys: also above a later one that it takes
+    /// the place of.
+    ///
+    /// # Errors
+    /// [`VaultError::GuardNeeded`].
+    pub fn supersede(&mut self, seen: &Seen) -> Result<(), VaultError> {
+        self.rekey_at_seal()?;
+        self.header.generation = self.header.generation.max(seen.generation);
+        self.header.epoch = self.header.epoch.max(seen.epoch);
+        if let Some(guard) = &mut self.guard {
+            guard.manifest.version = guard.manifest.version.max(seen.manifest_version);
+        }
+        Ok(())
     }
 
     /// Changes a keyslot's label. It is not covered by the manifest: the unlock key is enough.

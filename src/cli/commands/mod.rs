@@ -2,6 +2,7 @@
 
 mod account;
 mod aws_config;
+mod backup;
 mod credentials;
 mod input;
 mod key;
@@ -57,7 +58,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> 
         Command::Profile(command) => profile::run(session, command).await,
         Command::Credentials { profile } => credentials::run(session, &profile).await,
         Command::AwsConfig { profile, region } => aws_config::run(session, &profile, region).await,
-        Command::Vault(command) => vault::check(session, &command).await,
+        Command::Vault(command) => vault::run(session, command).await,
     }
 }
 

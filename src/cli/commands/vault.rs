@@ -1,7 +1,7 @@
-//! `init`, `unlock`, `lock`, `vault check`, `token list`.
+//! `init`, `unlock`, `lock`, `vault`, `token list`.
 
-use super::Session;
 use super::key_choice::{self, Chosen};
+use super::{Session, backup};
 use crate::cli::args::{KeyChoice, TokenCommand, VaultCommand};
 use crate::cli::error::Error;
 use crate::cli::output;
@@ -37,10 +37,15 @@ pub(super) async fn lock(session: &Session) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) async fn check(session: &mut Session, command: &VaultCommand) -> Result<(), Error> {
+pub(super) async fn run(session: &mut Session, command: VaultCommand) -> Result<(), Error> {
     match command {
-        VaultCommand::Check => {}
+        VaultCommand::Check => check(session).await,
+        VaultCommand::Backup { file } => backup::backup(session, &file).await,
+        VaultCommand::Restore { file, older } => backup::restore(session, &file, older).await,
     }
+}
+
+async fn check(session: &mut Session) -> Result<(), Error> {
     session.may_ask().await?;
     let reply = session.daemon.vault().await?.check().await?;
     if session.options.json {

@@ -39,6 +39,16 @@ pub struct AddKeyslotOptions {
     pub management_key: Option<zbus::OwnedFd>,
 }
 
+/// What `Restore` takes beside the copy.
+#[derive(Debug, Default, SerializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct RestoreOptions {
+    /// The tokens that consent.
+    pub token: Option<String>,
+    /// Also over a later state that is sound.
+    pub older: Option<bool>,
+}
+
 /// What `AddAccount` takes beside the name.
 #[derive(Debug, Default, SerializeDict, Type)]
 #[zbus(signature = "dict")]
