@@ -161,16 +161,16 @@ class Others(CardCase):
             self.assert_done(operate())
         self.assert_opens_both_locks()
 
-    def test_another_program_cannot_reset_the_card_before_it_was_touched(self) -> None:
+    def test_another_program_may_want_to_reset_the_card_while_a_touch_is_awaited(self) -> None:
         self.house.must("unlock", pin=PIN)
         other = self.readers.add_other()
         self.card.tell("mode demand")
         waiting = self.house.start("key", "import", "prod", self.house.file("k.csv", self.house.root.csv()))
         self.card.tell("wait-touch")
         other.begin("reset")
-        self.card.tell("mode auto")
         self.card.tell("touch")
         out, err = waiting.communicate()
+        self.card.tell("mode auto")
         self.assertEqual(waiting.returncode, 0, (out, err))
         other.wait()
         self.assert_opens_both_locks()
