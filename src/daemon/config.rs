@@ -13,6 +13,7 @@ const SYSTEM: &str = "/etc/rootseal/rootseald.toml";
 pub(super) struct Config {
     tokens: Tokens,
     aws: Aws,
+    audit: Audit,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -33,7 +34,26 @@ struct Aws {
     allowed_endpoints: Vec<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Audit {
+    /// From this length on, the log goes on in a new file.
+    rotate_bytes: Option<u64>,
+}
+
+const ROTATE: u64 = 8 << 20;
+/// Less would make a file of every few records.
+const LEAST_ROTATE: u64 = 4096;
+
 impl Config {
+    pub(super) fn rotate_bytes(&self) -> Result<u64, Error> {
+        let bytes = self.audit.rotate_bytes.unwrap_or(ROTATE);
+        if bytes < LEAST_ROTATE {
+            return Err(Error::Rotate);
+        }
+        Ok(bytes)
+    }
+
     pub(super) fn settings(self) -> Result<Settings, Error> {
         Ok(Settings {
             hid_sockets: self.tokens.hid_sockets,
@@ -99,7 +119,9 @@ mod tests {
         let settings = config.unwrap().settings().unwrap();
         assert_eq!(settings.hid_sockets, [PathBuf::from("/run/a")]);
         assert_eq!(settings.allowed_endpoints, ["http://127.0.0.1:1"]);
-        assert!(parse("").is_ok());
+        assert_eq!(parse("").unwrap().rotate_bytes().unwrap(), ROTATE);
+        assert_eq!(parse("[audit]\nrotate_bytes = 4096\n").unwrap().rotate_bytes().unwrap(), 4096);
+        assert!(parse("[audit]\nrotate_bytes = 4095\n").unwrap().rotate_bytes().is_err());
         assert!(parse("[tokens]\nhid_socket = []\n").unwrap_err().starts_with("line 2: unknown field"));
         assert!(parse("[aws\n").unwrap_err().starts_with("line 1"));
     }
