@@ -30,8 +30,7 @@ impl Chain {
 
     /// Takes the next line, which may be the first of its file; refuses what does not follow.
     pub(super) fn take(&mut self, line: &[u8], begins: bool) -> Result<Record<Entry>, &'static str> {
-        let record: Record<Entry> =
-            serde_json::from_slice(line).map_err(|_detail| "this is no record")?;
+        let record: Record<Entry> = serde_json::from_slice(line).map_err(|_detail| "this is no record")?;
         let prev = unhex(&record.prev).ok_or("this is no record")?;
         let before = match self.place {
             Some(place) => place,

@@ -21,7 +21,8 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 /// The numbers of the full files, in their order.
 pub(super) fn all_full(path: &Path) -> io::Result<Vec<u64>> {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
         return Ok(Vec::new());
     };
     let mut numbers = Vec::new();

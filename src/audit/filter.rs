@@ -59,7 +59,8 @@ impl Snapshot {
         filter: &Filter,
         mut take: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), AuditError> {
-        let wants = |entry: Option<&Entry>| entry.map_or_else(|| filter.wants_all(), |entry| filter.wants(entry));
+        let wants =
+            |entry: Option<&Entry>| entry.map_or_else(|| filter.wants_all(), |entry| filter.wants(entry));
         let Some(last) = filter.last else {
             return self.records(|line, entry| if wants(entry) { take(line) } else { Ok(()) });
         };

@@ -5,6 +5,7 @@ use super::files;
 use super::record::{Anchor, Lost, Record, add_mac};
 use super::session::Session;
 use super::{AuditError, Entry};
+use rustix::io::retry_on_intr as retry;
 use std::fs::File;
 use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,11 @@ impl Log {
         log.cut()?;
         log.name()?;
         Ok(log)
+    }
+
+    /// From this length on, a new file is begun from now on.
+    pub const fn set_rotate(&mut self, rotate: u64) {
+        self.rotate = rotate;
     }
 
     /// The place of the last record.
@@ -214,7 +220,9 @@ impl Log {
                 seq: place.seq.saturating_add(1),
                 entry: &note.entry,
                 after: (first && place.seq > 0).then_some(self.full),
-                key: opening.transpose().map_err(|_no_randomness| self.failed(&io::ErrorKind::Other.into()))?,
+                key: opening
+                    .transpose()
+                    .map_err(|_no_randomness| self.failed(&io::ErrorKind::Other.into()))?,
                 prev: place.hex(),
                 mac: None,
             };
@@ -235,8 +243,8 @@ impl Log {
 
     /// A log that was moved away or emptied would take records that nobody finds.
     pub(super) fn is_in_its_place(&self) -> Result<(), AuditError> {
-        let ours = rustix::fs::fstat(&self.file).map_err(|errno| self.failed(&errno.into()))?;
-        let there = rustix::fs::lstat(&self.path).map_err(|errno| self.failed(&errno.into()))?;
+        let ours = retry(|| rustix::fs::fstat(&self.file)).map_err(|errno| self.failed(&errno.into()))?;
+        let there = retry(|| rustix::fs::lstat(&self.path)).map_err(|errno| self.failed(&errno.into()))?;
         let length = u64::try_from(ours.st_size).unwrap_or(0);
         let same = (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino);
         if same && (length == self.length || self.torn) {

@@ -6,7 +6,6 @@ use crate::crypto::hash::{equal, hmac_sha256};
 use crate::crypto::{CryptoError, kdf, random};
 use crate::secret::{AuditKey, forgetting};
 use std::sync::Mutex;
-use zeroize::Zeroize as _;
 
 /// One unlocked vault's way to the MACs of the log. When the vault is locked it is dropped, and its keys are wiped.
 pub struct Session {
@@ -119,7 +118,7 @@ impl Ratchet {
     }
 
     fn wipe(&mut self) {
-        self.0.rewrite(|key| key.zeroize());
+        self.0.rewrite(zeroize::Zeroize::zeroize);
     }
 
     /// Whether `mac` is that of `body`; the key moves on.
@@ -175,7 +174,10 @@ mod tests {
     #[test]
     fn the_keys_are_those_of_the_page() {
         let mut ratchet = for_tests(1, 1).ratchet(&[2; 32]);
-        let macs = ["334b9ea585e6c343f4371f2230c944595471babaee7165e17d5b5c476dd8329b", "30235d249873815292e011e4a7a2f3f53a6396a749ec7dae01b21fb7cb9e25c4"];
+        let macs = [
+            "334b9ea585e6c343f4371f2230c944595471babaee7165e17d5b5c476dd8329b",
+            "30235d249873815292e011e4a7a2f3f53a6396a749ec7dae01b21fb7cb9e25c4",
+        ];
         for mac in macs {
             assert_eq!(hex(&ratchet.mac(&[b"{\"seq\":1"])), mac);
             ratchet.step();

@@ -188,7 +188,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`AuditError::Io`]; what `take` returns.
-    pub fn records(self, mut take: impl FnMut(&[u8], Option<&Entry>) -> io::Result<()>) -> Result<(), AuditError> {
+    pub fn records(
+        self,
+        mut take: impl FnMut(&[u8], Option<&Entry>) -> io::Result<()>,
+    ) -> Result<(), AuditError> {
         let each = self.each(|line, _begins| {
             // What is no record any more is shown all the same.
             let entry = serde_json::from_slice::<Entry>(line).ok();
@@ -258,7 +261,9 @@ impl Walk<'_> {
             self.first = record.seq;
         }
         self.check_mac(line, record.seq, record.key.as_ref(), record.mac.as_deref(), &record.entry.event)?;
-        for (known, whose) in [(self.known.sealed, "the vault has sealed"), (self.written, "the daemon wrote")] {
+        for (known, whose) in
+            [(self.known.sealed, "the vault has sealed"), (self.written, "the daemon wrote")]
+        {
             if known.is_some_and(|known| known.seq == record.seq && known != self.chain.place()) {
                 return Err(fault(record.seq, format!("this is not the record that {whose}")));
             }
@@ -307,16 +312,18 @@ impl Walk<'_> {
         match &mut self.keys {
             Keys::Closed => Err(fault(seq, "it carries a MAC, and the record that began them is not there")),
             Keys::Foreign => {
-                if session.is_some() && self.known.sealed.is_none_or(|sealed| seq > sealed.seq) && opening.is_none() {
+                if session.is_some()
+                    && self.known.sealed.is_none_or(|sealed| seq > sealed.seq)
+                    && opening.is_none()
+                {
                     return Err(fault(seq, "its MAC is by a key that this vault does not have"));
                 }
                 self.unverified = self.unverified.saturating_add(1);
                 Ok(())
             }
             Keys::Here(ratchet) => {
-                let good = before_mac(line)
-                    .zip(unhex(mac))
-                    .is_some_and(|(body, mac)| ratchet.verify(body, &mac));
+                let good =
+                    before_mac(line).zip(unhex(mac)).is_some_and(|(body, mac)| ratchet.verify(body, &mac));
                 if !good {
                     return Err(fault(seq, "its MAC is wrong: somebody without the vault's key wrote it"));
                 }
@@ -329,12 +336,16 @@ impl Walk<'_> {
     /// Whether it goes as far as others remember.
     fn end(&self) -> Result<(), Stop> {
         let last = self.chain.place().seq;
-        for (known, whose) in [(self.known.sealed, "the vault has sealed"), (self.written, "the daemon wrote")] {
+        for (known, whose) in
+            [(self.known.sealed, "the vault has sealed"), (self.written, "the daemon wrote")]
+        {
             if let Some(known) = known.filter(|known| known.seq > last) {
                 let next = last.saturating_add(1);
                 return Err(fault(next, format!("records are missing: {whose} {} of them", known.seq)));
             }
-            if let Some(known) = known.filter(|known| known.seq > 0 && known.seq.saturating_add(1) < self.first) {
+            if let Some(known) =
+                known.filter(|known| known.seq > 0 && known.seq.saturating_add(1) < self.first)
+            {
                 return Err(fault(known.seq, format!("this record, which {whose}, is not there")));
             }
         }

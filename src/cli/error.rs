@@ -40,6 +40,14 @@ pub(super) enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot write {} ({}): name a file that is not there yet", path.display(), plain_reason(.source))]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the audit log is bad from record {record} on: {problem}; keep its files as evidence")]
+    BadLog { record: u64, problem: String },
     #[error("cannot write to standard output: {0}")]
     Stdout(#[source] std::io::Error),
     #[error("the system refused {doing}: {source}")]
@@ -75,6 +83,8 @@ impl Error {
             Self::Protocol(_)
             | Self::Https(_)
             | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::BadLog { .. }
             | Self::Stdout(_)
             | Self::System { .. }
             | Self::Missing(_) => 1,

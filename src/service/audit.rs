@@ -71,7 +71,8 @@ impl Service {
         token: &str,
         key: UnlockKey,
     ) -> Result<(), Error> {
-        let (key, session) = self.keeper.ask(|house| house.audit_session(&key).map(|new| (key, new))).await??;
+        let (key, session) =
+            self.keeper.ask(|house| house.audit_session(&key).map(|new| (key, new))).await??;
         let entry = self.entry(caller, purpose, Some(token), Outcome::Granted, None);
         self.disk.record(Note { entry, opens: session.clone() }).await?;
         let sealed = self
@@ -235,11 +236,7 @@ impl House {
     fn audit_session(&self, key: &UnlockKey) -> Result<Option<Arc<Session>>, Error> {
         let Vault::Locked(vault) = &self.vault else { return self.unlocked().map(|_open| None) };
         let header = vault.header();
-        Ok(Some(Arc::new(Session::new(
-            vault.audit_root(key),
-            header.vault_id().as_bytes(),
-            header.epoch(),
-        ))))
+        Ok(Some(Arc::new(Session::new(vault.audit_root(key), header.vault_id().as_bytes(), header.epoch()))))
     }
 
     fn known_of_log(&self) -> Known {

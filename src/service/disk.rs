@@ -137,7 +137,7 @@ impl Disk {
     /// with others like it.
     pub(super) async fn record(&self, note: impl Into<Note>) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
-        self.records.send(Message::Record(note.into(), answer)).map_err(|_stopped| STOPPING)?;
+        self.records.send(Message::Record(Box::new(note.into()), answer)).map_err(|_stopped| STOPPING)?;
         answered.await.map_err(|_stopped| STOPPING)?.map_err(Error::AuditFailed)
     }
 

@@ -31,7 +31,14 @@ pub(super) struct House {
 
 impl House {
     pub(super) fn new(path: PathBuf, machine: Machine) -> Self {
-        Self { vault: Vault::Absent, sessions: Sessions::default(), machine, audit: None, path, distrust: None }
+        Self {
+            vault: Vault::Absent,
+            sessions: Sessions::default(),
+            machine,
+            audit: None,
+            path,
+            distrust: None,
+        }
     }
 
     /// The vault's file, for what is said about it.

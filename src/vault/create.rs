@@ -4,7 +4,7 @@ use super::header::Lengths;
 use super::image::Image;
 use super::manifest::Manifest;
 use super::slots::NewSlot;
-use super::{LogAnchor, audit, Header, Index, Lock, Seen, Thresholds, UnlockedVault, VaultError, VaultId};
+use super::{Header, Index, Lock, LogAnchor, Seen, Thresholds, UnlockedVault, VaultError, VaultId, audit};
 use crate::crypto::{hash, random};
 use crate::secret::AuditKey;
 use std::sync::Arc;

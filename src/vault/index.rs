@@ -1,7 +1,7 @@
 //! The index: what exists, under which names. It opens with the unlock key.
 
 use super::cbor::{Malformed, Reader, Writer};
-use super::{LogAnchor, Account, AccountRef, Class, Item, ItemId, Profile, VaultError};
+use super::{Account, AccountRef, Class, Item, ItemId, LogAnchor, Profile, VaultError};
 use std::collections::HashMap;
 use zeroize::Zeroizing;
 

@@ -4,6 +4,7 @@ mod attacks;
 mod canonical;
 mod changes;
 mod damage;
+mod log;
 
 use super::*;
 use crate::secret::{GuardKey, LongTermKey, TokenSecret, TotpSeed, UnlockKey};

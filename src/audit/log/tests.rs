@@ -66,8 +66,7 @@ fn a_removed_record_is_named() {
         log.append(&[note(event)]).unwrap();
     }
     let text = std::fs::read_to_string(&path).unwrap();
-    let without: Vec<&str> =
-        text.split_inclusive('\n').filter(|line| !line.contains("\"two\"")).collect();
+    let without: Vec<&str> = text.split_inclusive('\n').filter(|line| !line.contains("\"two\"")).collect();
     std::fs::write(&path, without.concat()).unwrap();
     assert!(matches!(Log::open(&path, u64::MAX), Err(AuditError::Broken { record: 2, .. })));
 }

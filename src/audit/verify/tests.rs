@@ -50,7 +50,7 @@ impl Scene {
     /// Puts other lines into the files' place, five into the first.
     fn put(&self, lines: &[String]) {
         let (first, second) = lines.split_at(lines.len().min(5));
-        let file = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let file = |lines: &[String]| lines.iter().flat_map(|line| [line, "\n"]).collect::<String>();
         std::fs::write(self.folder.0.join("audit.log.1"), file(first)).unwrap();
         std::fs::write(self.path(), file(second)).unwrap();
     }
@@ -71,7 +71,7 @@ fn chained(lines: &[String]) -> Vec<String> {
     let mut done = Vec::new();
     for line in lines {
         let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
-        record["seq"] = (place.seq + 1).into();
+        record["seq"] = place.after(b"").seq.into();
         record["prev"] = place.hex().into();
         let mut record: Record<Entry> = serde_json::from_value(record).unwrap();
         let mac = record.mac.take();
@@ -244,6 +244,12 @@ fn a_line_without_an_end_holds_nobody_up() {
     let verdict = Snapshot::of(&path).unwrap().verify(&Known::default()).unwrap();
     assert_eq!(verdict.fault.unwrap().record, 1);
     let mut seen = 0;
-    Snapshot::of(&path).unwrap().select(&super::super::Filter::default(), |_line| { seen += 1; Ok(()) }).unwrap();
+    Snapshot::of(&path)
+        .unwrap()
+        .select(&super::super::Filter::default(), |_line| {
+            seen += 1;
+            Ok(())
+        })
+        .unwrap();
     assert!(seen <= 1);
 }

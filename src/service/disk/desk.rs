@@ -98,7 +98,8 @@ impl Desk {
     /// too.
     pub(super) fn save_state(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut saved = self.store.save_state(bytes);
-        while matches!(&saved, Err(StoreError::Io { source, .. }) if is_full(source)) && self.reserve().give() {
+        while matches!(&saved, Err(StoreError::Io { source, .. }) if is_full(source)) && self.reserve().give()
+        {
             saved = self.store.save_state(bytes);
         }
         self.show();

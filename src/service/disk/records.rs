@@ -14,7 +14,7 @@ type Answer = oneshot::Sender<Result<(), AuditError>>;
 
 pub(super) enum Message {
     /// A record, and who waits for it to be on the disk.
-    Record(Note, Answer),
+    Record(Box<Note>, Answer),
     /// All that is held is to be written.
     TellAll(Answer),
 }
@@ -78,7 +78,7 @@ impl Batch {
                 }
                 Message::Record(note, answer) => {
                     all = true;
-                    late.push(note);
+                    late.push(*note);
                     batch.granted.push(answer);
                 }
             }

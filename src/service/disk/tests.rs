@@ -7,7 +7,11 @@ async fn records_that_wait_for_the_writer_are_all_in_the_log_in_their_order() {
     let folder = std::env::temp_dir().join(format!("rootseal-disk-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("audit.log");
-    let disk = Disk::start(Box::new(FileStore::open(&folder).unwrap()), LogPlace { path: path.clone(), rotate: u64::MAX }).unwrap();
+    let disk = Disk::start(
+        Box::new(FileStore::open(&folder).unwrap()),
+        LogPlace { path: path.clone(), rotate: u64::MAX },
+    )
+    .unwrap();
     let (go_on, busy) = mpsc::channel::<()>();
     disk.writer.0.send(Box::new(move |_desk| busy.recv().unwrap())).unwrap();
     let mut records = tokio::task::JoinSet::new();
