@@ -1,13 +1,16 @@
 //! The whole log, file by file: its chain, its MACs, and the places that others remember.
 
-use super::chain::{Chain, lines};
-use super::record::{Anchor, Entry, Lost, Opening, before_mac, unhex};
-use super::session::{Ratchet, Session};
+mod walk;
+
+use super::chain::lines;
+use super::record::{Anchor, Entry, Lost};
+use super::session::Session;
 use super::{AuditError, Log, files};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
+use walk::Walk;
 
 /// A log as it is at one moment; records that are appended later are no part of it that could be missed.
 #[derive(Debug)]
@@ -147,16 +150,7 @@ impl Snapshot {
     }
 
     fn walk(self, known: &Known) -> Result<Verdict, AuditError> {
-        let mut walk = Walk {
-            known,
-            written: self.written,
-            chain: Chain::unknown(),
-            keys: Keys::Closed,
-            first: 0,
-            verified: 0,
-            unverified: 0,
-            lost: None,
-        };
+        let mut walk = Walk::new(known, self.written);
         let stopped = self.each(|line, begins| walk.take(line, begins));
         let fault = match stopped.and_then(|()| walk.end()) {
             Ok(()) => None,
@@ -166,7 +160,7 @@ impl Snapshot {
             }
         };
         // What a record says was lost before counts where it was lost.
-        let lost = walk.lost.map(|lost| Fault {
+        let lost = walk.lost.take().map(|lost| Fault {
             record: lost.from,
             text: format!("from here on the log was not what the vault had sealed up to record {}", lost.seq),
         });
@@ -176,7 +170,7 @@ impl Snapshot {
         };
         Ok(Verdict {
             first: walk.first,
-            last: walk.chain.place(),
+            last: walk.place(),
             verified: walk.verified,
             unverified: walk.unverified,
             with_vault: known.session.strong_count() > 0,
@@ -231,126 +225,6 @@ fn first_of(path: &Path) -> io::Result<u64> {
     let mut line = Vec::new();
     io::Read::take(BufReader::new(files::read(path)?), 1 << 18).read_until(b'\n', &mut line)?;
     Ok(serde_json::from_slice::<Number>(&line).map_or(u64::MAX, |number| number.seq))
-}
-
-enum Keys {
-    /// Records carry no MAC: the vault is locked.
-    Closed,
-    /// They carry MACs under other keys than this vault's.
-    Foreign,
-    /// The key of the next record.
-    Here(Ratchet),
-}
-
-struct Walk<'a> {
-    known: &'a Known,
-    written: Option<Anchor>,
-    chain: Chain,
-    keys: Keys,
-    first: u64,
-    verified: u64,
-    unverified: u64,
-    lost: Option<Lost>,
-}
-
-impl Walk<'_> {
-    fn take(&mut self, line: &[u8], begins: bool) -> Result<(), Stop> {
-        let number = self.chain.next();
-        let record = self.chain.take(line, begins).map_err(|text| fault(number, text))?;
-        if self.first == 0 {
-            self.first = record.seq;
-        }
-        self.check_mac(line, record.seq, record.key.as_ref(), record.mac.as_deref(), &record.entry.event)?;
-        for (known, whose) in
-            [(self.known.sealed, "the vault has sealed"), (self.written, "the daemon wrote")]
-        {
-            if known.is_some_and(|known| known.seq == record.seq && known != self.chain.place()) {
-                return Err(fault(record.seq, format!("this is not the record that {whose}")));
-            }
-        }
-        if let Some(lost) = record.entry.lost
-            && self.lost.as_ref().is_none_or(|known| lost.from < known.from)
-        {
-            self.lost = Some(lost);
-        }
-        Ok(())
-    }
-
-    fn check_mac(
-        &mut self,
-        line: &[u8],
-        seq: u64,
-        opening: Option<&Opening>,
-        mac: Option<&str>,
-        event: &str,
-    ) -> Result<(), Stop> {
-        let session = self.known.session.upgrade();
-        if let Some(opening) = opening {
-            let salt = unhex(&opening.salt).ok_or_else(|| fault(seq, "this is no record"))?;
-            self.keys = match &session {
-                Some(session) if session.can_check(opening) => Keys::Here(session.ratchet(&salt)),
-                // Old keys are gone with the vault that had them. What was written under them is vouched for by
-                // what the vault has sealed since, and only as far as that goes.
-                Some(session) => {
-                    let sealed = self.known.sealed.is_some_and(|sealed| seq <= sealed.seq);
-                    let never_came = event == REKEYED && session.is_before(opening);
-                    if !sealed && !never_came {
-                        return Err(fault(seq, "its MAC is by a key that this vault does not have"));
-                    }
-                    Keys::Foreign
-                }
-                None => Keys::Foreign,
-            };
-        }
-        let Some(mac) = mac else {
-            if opening.is_some() {
-                return Err(fault(seq, "its MAC is missing"));
-            }
-            self.keys = Keys::Closed;
-            return Ok(());
-        };
-        match &mut self.keys {
-            Keys::Closed => Err(fault(seq, "it carries a MAC, and the record that began them is not there")),
-            Keys::Foreign => {
-                if session.is_some()
-                    && self.known.sealed.is_none_or(|sealed| seq > sealed.seq)
-                    && opening.is_none()
-                {
-                    return Err(fault(seq, "its MAC is by a key that this vault does not have"));
-                }
-                self.unverified = self.unverified.saturating_add(1);
-                Ok(())
-            }
-            Keys::Here(ratchet) => {
-                let good =
-                    before_mac(line).zip(unhex(mac)).is_some_and(|(body, mac)| ratchet.verify(body, &mac));
-                if !good {
-                    return Err(fault(seq, "its MAC is wrong: somebody without the vault's key wrote it"));
-                }
-                self.verified = self.verified.saturating_add(1);
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether it goes as far as others remember.
-    fn end(&self) -> Result<(), Stop> {
-        let last = self.chain.place().seq;
-        for (known, whose) in
-            [(self.known.sealed, "the vault has sealed"), (self.written, "the daemon wrote")]
-        {
-            if let Some(known) = known.filter(|known| known.seq > last) {
-                let next = last.saturating_add(1);
-                return Err(fault(next, format!("records are missing: {whose} {} of them", known.seq)));
-            }
-            if let Some(known) =
-                known.filter(|known| known.seq > 0 && known.seq.saturating_add(1) < self.first)
-            {
-                return Err(fault(known.seq, format!("this record, which {whose}, is not there")));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The event of a record that begins a new key epoch.

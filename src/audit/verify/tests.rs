@@ -1,6 +1,7 @@
 use super::*;
 use crate::audit::Note;
 use crate::audit::log::tests::{Folder, note};
+use crate::audit::record::unhex;
 use crate::audit::record::{Record, add_mac};
 use crate::audit::session::for_tests;
 use std::sync::Arc;
