@@ -153,12 +153,13 @@ impl Service {
             return Ok((staged, session));
         };
         let path = self.path.clone();
-        let staged = self.keeper.run(move |house| match &house.vault {
-            Vault::Unlocked(vault) => {
-                vault.anchor(staged, anchor(place)).map_err(|error| super::vault_error(&error, &path))
-            }
-            // Locked meanwhile: the change was made before, and is saved as it is.
-            Vault::Absent | Vault::Damaged(_) | Vault::Locked(_) => Ok(staged),
+        let staged = self.keeper.run(move |house| {
+            let anchored = match &house.vault {
+                Vault::Unlocked(vault) => vault.anchor(staged, anchor(place)),
+                // Locked meanwhile: the change was made before, and is saved all the same.
+                Vault::Absent | Vault::Damaged(_) | Vault::Locked(_) => staged.anchor_alone(anchor(place)),
+            };
+            anchored.map_err(|error| super::vault_error(&error, &path))
         });
         Ok((staged.await?, session))
     }

@@ -198,7 +198,13 @@ impl Service {
     ) -> Result<(), Error> {
         let service = Arc::clone(self);
         let saved = tokio::spawn(async move {
-            let (staged, session) = service.anchored(staged).await?;
+            let (staged, session) = match service.anchored(staged).await {
+                Ok(anchored) => anchored,
+                Err(error) => {
+                    service.resume_session().await;
+                    return Err(error);
+                }
+            };
             let keep = if staged.rekeyed() { Keep::Nothing } else { Keep::Previous };
             if let Err(error) = service.disk.save_vault(staged.bytes().to_vec(), keep).await {
                 if session.is_some() {

@@ -63,6 +63,18 @@ impl Staged {
         self.key.as_ref().map(|key| root(key, self.image.header()))
     }
 
+    /// As [`UnlockedVault::anchor`], where the vault is locked by now: a change that brings new keys can still be
+    /// sealed, any other stays as it is.
+    ///
+    /// # Errors
+    /// [`VaultError::TooLarge`].
+    pub fn anchor_alone(mut self, anchor: LogAnchor) -> Result<Self, VaultError> {
+        if let Some(key) = &self.key {
+            self.image = Arc::new(seal_in(&self.image, &mut self.index, key, anchor)?);
+        }
+        Ok(self)
+    }
+
     /// The header as it will be.
     pub fn header(&self) -> &Header {
         self.image.header()

@@ -58,3 +58,40 @@ fn no_anchor_is_of_no_record() {
     let staged = vault.anchor(edited(&vault), nothing).unwrap();
     assert_eq!(reopen(staged.bytes(), None).map(|_vault| ()), Err(VaultError::Damaged(Part::Index)));
 }
+
+#[test]
+fn a_change_of_keys_is_anchored_under_the_new_ones_also_when_the_vault_is_locked_by_then() {
+    let rekeyed = || {
+        let mut vault = sample();
+        let old = vault.audit_root_for_tests();
+        let key = TOKEN.guard_key(vault.header()).unwrap();
+        let mut draft = vault.guard(key).unwrap().edit();
+        draft.rekey_at_seal().unwrap();
+        let staged = draft.seal().unwrap();
+        (vault, staged, old)
+    };
+    let root = |root: crate::secret::AuditKey| root.with(<[u8]>::to_vec);
+    let check = |staged: Staged, old: Vec<u8>| {
+        let new = root(staged.audit_root().unwrap());
+        let vault = reopen(staged.bytes(), None).unwrap();
+        assert_eq!((vault.index().log(), vault.header().epoch()), (Some(ANCHOR), 2));
+        assert_eq!(new, vault.audit_root_for_tests());
+        assert_ne!(new, old);
+    };
+    let (vault, staged, old) = rekeyed();
+    check(vault.anchor(staged, ANCHOR).unwrap(), old);
+    let (vault, staged, old) = rekeyed();
+    drop(vault.lock());
+    check(staged.anchor_alone(ANCHOR).unwrap(), old);
+    // Any other change needs the vault's key.
+    let vault = sample();
+    let staged = edited(&vault).anchor_alone(ANCHOR).unwrap();
+    assert!(staged.audit_root().is_none());
+    assert_eq!(reopen(staged.bytes(), None).unwrap().index().log(), None);
+}
+
+impl UnlockedVault {
+    fn audit_root_for_tests(&self) -> Vec<u8> {
+        audit::root(&self.key, self.header()).with(<[u8]>::to_vec)
+    }
+}
