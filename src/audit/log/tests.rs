@@ -197,3 +197,21 @@ fn records_are_authenticated_for_as_long_as_the_session_lives() {
     let macs: Vec<_> = text.lines().map(|line| line.contains("\"mac\":")).collect();
     assert_eq!(macs, [false, true, true, false]);
 }
+
+#[test]
+fn a_session_that_is_resumed_says_so() {
+    let folder = Folder::new("resumed");
+    let path = folder.0.join("audit.log");
+    let (session, other) = (crate::audit::session::for_tests(1, 1), crate::audit::session::for_tests(2, 2));
+    let mut log = Log::open(&path, u64::MAX).unwrap();
+    log.append(&[Note { opens: Some(Arc::clone(&session)), ..note("unlock") }]).unwrap();
+    log.append(&[Note { opens: Some(other), ..note("new-keys") }]).unwrap();
+    log.resume(&session);
+    log.append(&[note("one"), note("two")]).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let epochs: Vec<_> = text.lines().map(|line| line.find("\"epoch\":1").is_some()).collect();
+    assert_eq!(epochs, [true, false, true, false]);
+    let known = crate::audit::Known { session: Arc::downgrade(&session), sealed: Some(log.place()) };
+    let verdict = log.snapshot().unwrap().verify(&known).unwrap();
+    assert_eq!((verdict.fault, verdict.verified, verdict.unverified), (None, 3, 1));
+}
