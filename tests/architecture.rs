@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str], &[Outside])] = &[
     ("token", &["secret", "crypto", "channel", "ctap", "piv", "transport"], &[Outside::Tasks]),
     ("store", &[], &[Outside::Files]),
     ("aws", &["secret"], &[]),
-    ("audit", &[], &[Outside::Files]),
+    ("audit", &["secret", "crypto"], &[Outside::Files]),
     (
         "service",
         &["secret", "crypto", "vault", "otp", "channel", "token", "store", "aws", "audit"],
@@ -289,6 +289,7 @@ fn a_secret_can_neither_be_copied_nor_shown() {
         }};
     }
     let checked = roles!(
+        AuditKey,
         Base32Seed,
         DataKey,
         GuardKey,

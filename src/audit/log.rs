@@ -1,116 +1,250 @@
-//! The file: opened once, verified from its first line, only ever appended to.
+//! The file: opened once, verified from its first line, only ever appended to, and put aside when it is full.
 
-use super::record::{Record, chain_hash, chain_start};
+use super::chain::{Chain, lines};
+use super::files;
+use super::record::{Anchor, Lost, Record, add_mac};
+use super::session::Session;
 use super::{AuditError, Entry};
-use rustix::fs::{Mode, OFlags};
+use rustix::io::retry_on_intr as retry;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+/// A record to be written.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// What it says.
+    pub entry: Entry,
+    /// The session whose keys serve from this record on.
+    pub opens: Option<Arc<Session>>,
+}
+
+impl From<Entry> for Note {
+    fn from(entry: Entry) -> Self {
+        Self { entry, opens: None }
+    }
+}
 
 /// The open log. Its owner is the one that appends.
 #[derive(Debug)]
 pub struct Log {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     file: File,
-    next: u64,
-    head: String,
+    /// From this length on, a new file is begun.
+    rotate: u64,
+    /// The number of the last file that was full; 0 where there is none.
+    full: u64,
+    pub(super) place: Anchor,
     length: u64,
     /// Set when a failed append could not be undone: what is on the disk is not known any more.
     torn: bool,
+    /// Set while the names of the files may not be on the disk.
+    unnamed: bool,
+    session: Weak<Session>,
+    /// The session goes on after another one: its next record says so.
+    resumed: bool,
+    /// The record that began the session.
+    opened: u64,
+    /// What a record of this file says of the log itself.
+    lost: Option<Lost>,
+}
+
+enum Trouble {
+    Io(io::Error),
+    Broken(u64),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl Log {
-    /// Opens the log at `path`, makes it where there is none, and verifies the chain. A last line that was cut off
-    /// in the middle is removed: its secret never went out, because the line was never synced whole.
+    /// Opens the log at `path`, makes it where there is none, and verifies the chain of the file that grows. A last
+    /// line that was cut off in the middle is removed: its secret never went out, because the line was never synced
+    /// whole.
     ///
     /// # Errors
     /// [`AuditError::Broken`] when a record does not follow from the one before, [`AuditError::Io`] otherwise.
-    pub fn open(path: &Path) -> Result<Self, AuditError> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::APPEND;
-        let failed = |kind| AuditError::Io { path: path.to_owned(), kind };
-        let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|errno| failed(std::io::Error::from(errno).kind()))?;
+    pub fn open(path: &Path, rotate: u64) -> Result<Self, AuditError> {
+        let failed = |error: io::Error| AuditError::Io { path: path.to_owned(), kind: error.kind() };
+        files::tidy(path).map_err(failed)?;
         let mut log = Self {
             path: path.to_owned(),
-            file: File::from(file),
-            next: 1,
-            head: chain_start(),
+            file: files::open(path).map_err(failed)?,
+            rotate,
+            full: 0,
+            place: Anchor::START,
             length: 0,
             torn: false,
+            unnamed: true,
+            session: Weak::new(),
+            resumed: false,
+            opened: 0,
+            lost: None,
         };
         log.verify()?;
-        log.file
-            .set_len(log.length)
-            .and_then(|()| log.file.sync_all())
-            .map_err(|error| failed(error.kind()))?;
-        if let Some(directory) = path.parent() {
-            File::open(directory)
-                .and_then(|directory| directory.sync_all())
-                .map_err(|error| failed(error.kind()))?;
-        }
+        log.cut()?;
+        log.name()?;
         Ok(log)
     }
 
+    /// From this length on, a new file is begun from now on.
+    pub const fn set_rotate(&mut self, rotate: u64) {
+        self.rotate = rotate;
+    }
+
+    /// The place of the last record.
+    pub const fn place(&self) -> Anchor {
+        self.place
+    }
+
+    /// The record that began the session that goes on.
+    pub(super) const fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// What this file says was found of the log itself.
+    pub const fn lost(&self) -> Option<&Lost> {
+        self.lost.as_ref()
+    }
+
+    /// Goes on with the keys of an earlier session.
+    pub fn resume(&mut self, session: &Arc<Session>) {
+        (self.session, self.resumed) = (Arc::downgrade(session), true);
+    }
+
     fn verify(&mut self) -> Result<(), AuditError> {
-        let failed = |error: std::io::Error| AuditError::Io { path: self.path.clone(), kind: error.kind() };
-        let mut reader = BufReader::new(&self.file);
-        reader.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
-            if line.last() != Some(&b'\n') {
-                break;
-            }
-            self.length = self.length.saturating_add(line.len() as u64);
-            line.pop();
-            let follows = serde_json::from_slice::<Record<Entry>>(&line)
-                .is_ok_and(|record| record.seq == self.next && record.prev == self.head);
-            if !follows {
-                return Err(AuditError::Broken { path: self.path.clone(), record: self.next });
-            }
-            self.head = chain_hash(&line);
-            self.next = self.next.saturating_add(1);
-            line.clear();
+        let numbers = files::all_full(&self.path).map_err(|error| self.failed(&error))?;
+        self.full = numbers.last().copied().unwrap_or(0);
+        let path = self.path.clone();
+        let file = files::read(&path).map_err(|error| self.failed(&error))?;
+        self.place = self.read(&path, file)?;
+        // A crash may have come between a full file and the first record of the next.
+        if self.length == 0 && self.full > 0 {
+            let path = files::full(&self.path, self.full);
+            let file = files::read(&path).map_err(|error| self.failed(&error))?;
+            self.place = self.read(&path, file)?;
+            self.length = 0;
         }
         Ok(())
+    }
+
+    /// Follows the chain through one file.
+    fn read(&mut self, path: &Path, file: File) -> Result<Anchor, AuditError> {
+        let mut chain = Chain::unknown();
+        let mut length = 0_u64;
+        let read = lines(BufReader::new(file), |line| {
+            let number = chain.next();
+            let record = chain.take(line, length == 0).map_err(|_why| Trouble::Broken(number))?;
+            length = length.saturating_add(line.len() as u64).saturating_add(1);
+            self.full = self.full.max(record.after.unwrap_or(0));
+            if record.entry.lost.is_some() {
+                self.lost = record.entry.lost;
+            }
+            Ok(())
+        });
+        self.length = length;
+        match read {
+            Ok(_torn) => Ok(chain.place()),
+            Err(Trouble::Io(error)) => Err(self.failed(&error)),
+            Err(Trouble::Broken(record)) => Err(AuditError::Broken { path: path.to_owned(), record }),
+        }
     }
 
     /// Appends records and waits until all of them are on the disk: many cost one sync.
     ///
     /// # Errors
     /// [`AuditError::Io`]: then none of them is in the log, and nothing that they speak of may happen.
-    pub fn append<'a>(&mut self, entries: impl IntoIterator<Item = &'a Entry>) -> Result<(), AuditError> {
+    pub fn append(&mut self, notes: &[Note]) -> Result<(), AuditError> {
         self.is_in_its_place()?;
-        let mut lines = Vec::new();
-        let (mut next, mut head) = (self.next, self.head.clone());
-        for entry in entries {
-            let start = lines.len();
-            let record = Record { seq: next, entry, prev: head };
-            serde_json::to_writer(&mut lines, &record)
-                .map_err(|error| self.failed(&std::io::Error::from(error)))?;
-            head = chain_hash(lines.get(start..).unwrap_or_default());
-            next = next.saturating_add(1);
-            lines.push(b'\n');
-        }
         if self.torn {
             self.cut()?;
         }
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        // One that cannot be put aside now grows on, and is tried again with the next record.
+        if self.length >= self.rotate
+            && let Ok(file) = files::rotate(&self.path, self.full.saturating_add(1))
+        {
+            (self.file, self.length, self.unnamed) = (file, 0, true);
+            self.full = self.full.saturating_add(1);
+        }
+        if self.unnamed {
+            self.name()?;
+        }
+        let batch = self.write_out(notes)?;
+        let written = self.file.write_all(&batch.lines).and_then(|()| self.file.sync_data());
+        let session = batch.session.upgrade();
         if let Err(error) = written {
             // Half a line would break the chain for every record after it.
             self.torn = true;
             let _tried_again_before_the_next_record = self.cut();
+            if let Some(session) = session {
+                session.abandon();
+            }
             return Err(self.failed(&error));
         }
-        self.length = self.length.saturating_add(lines.len() as u64);
-        self.next = next;
-        self.head = head;
+        if let Some(session) = session {
+            session.commit();
+        }
+        self.length = self.length.saturating_add(batch.lines.len() as u64);
+        (self.place, self.session, self.opened) = (batch.place, batch.session, batch.opened);
+        self.resumed = false;
+        for note in notes {
+            if note.entry.lost.is_some() {
+                self.lost.clone_from(&note.entry.lost);
+            }
+        }
         Ok(())
     }
 
+    /// The lines of a batch. The session is held for no longer than this takes: when the vault is locked its keys go,
+    /// although the disk may be slow.
+    fn write_out(&self, notes: &[Note]) -> Result<Batch, AuditError> {
+        let mut session = self.session.upgrade();
+        if let Some(session) = &session {
+            session.stage();
+        }
+        let (mut lines, mut place, mut opened) = (Vec::new(), self.place, self.opened);
+        for note in notes {
+            let first = self.length == 0 && lines.is_empty();
+            let opens = note.opens.is_some() || self.resumed && lines.is_empty();
+            if let Some(new) = &note.opens {
+                session = Some(Arc::clone(new));
+                opened = place.seq.saturating_add(1);
+            }
+            // Each file can be verified without those before it.
+            let opening = session.as_ref().filter(|_| opens || first).map(|session| session.open());
+            let record = Record {
+                seq: place.seq.saturating_add(1),
+                entry: &note.entry,
+                after: (first && place.seq > 0).then_some(self.full),
+                key: opening
+                    .transpose()
+                    .map_err(|_no_randomness| self.failed(&io::ErrorKind::Other.into()))?,
+                prev: place.hex(),
+                mac: None,
+            };
+            let mut line = serde_json::to_vec(&record).map_err(|error| self.failed(&error.into()))?;
+            if let Some(session) = &session
+                && let Some((_brace, body)) = line.split_last()
+                && let Some(mac) = session.mac(body)
+            {
+                add_mac(&mut line, &mac);
+            }
+            place = place.after(&line);
+            lines.append(&mut line);
+            lines.push(b'\n');
+        }
+        let session = session.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        Ok(Batch { lines, place, session, opened })
+    }
+
     /// A log that was moved away or emptied would take records that nobody finds.
-    fn is_in_its_place(&self) -> Result<(), AuditError> {
-        let ours = rustix::fs::fstat(&self.file).map_err(|errno| self.failed(&errno.into()))?;
-        let there = rustix::fs::lstat(&self.path).map_err(|errno| self.failed(&errno.into()))?;
+    pub(super) fn is_in_its_place(&self) -> Result<(), AuditError> {
+        let ours = retry(|| rustix::fs::fstat(&self.file)).map_err(|errno| self.failed(&errno.into()))?;
+        let there = retry(|| rustix::fs::lstat(&self.path)).map_err(|errno| self.failed(&errno.into()))?;
         let length = u64::try_from(ours.st_size).unwrap_or(0);
         let same = (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino);
         if same && (length == self.length || self.torn) {
@@ -129,144 +263,24 @@ impl Log {
         Ok(())
     }
 
-    fn failed(&self, error: &std::io::Error) -> AuditError {
+    fn name(&mut self) -> Result<(), AuditError> {
+        files::sync_directory(&self.path).map_err(|error| self.failed(&error))?;
+        self.unnamed = false;
+        Ok(())
+    }
+
+    pub(super) fn failed(&self, error: &io::Error) -> AuditError {
         AuditError::Io { path: self.path.clone(), kind: error.kind() }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audit::Outcome;
-
-    fn entry(event: &str) -> Entry {
-        Entry {
-            time: 1,
-            event: event.to_owned(),
-            outcome: Outcome::Granted,
-            reason: None,
-            uid: 0,
-            pid: 1,
-            says_it_is: None,
-            what: None,
-            token: None,
-        }
-    }
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("rootseal-audit-{}-{name}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            std::fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_log_goes_on_where_it_stopped() {
-        let folder = Folder::new("goes-on");
-        let path = folder.0.join("audit.log");
-        Log::open(&path).unwrap().append([&entry("one")]).unwrap();
-        Log::open(&path).unwrap().append([&entry("two")]).unwrap();
-        assert_eq!(Log::open(&path).unwrap().next, 3);
-    }
-
-    #[test]
-    fn records_that_are_written_together_are_chained_and_share_one_fate() {
-        let folder = Folder::new("together");
-        let path = folder.0.join("audit.log");
-        let mut log = Log::open(&path).unwrap();
-        log.append(&[entry("one"), entry("two")]).unwrap();
-        let good = std::mem::replace(&mut log.file, File::open(&path).unwrap());
-        assert!(matches!(log.append(&[entry("three"), entry("four")]), Err(AuditError::Io { .. })));
-        log.file = good;
-        log.append(&[entry("five"), entry("six")]).unwrap();
-        assert_eq!(Log::open(&path).unwrap().next, 5);
-        assert!(!std::fs::read_to_string(&path).unwrap().contains("three"));
-    }
-
-    #[test]
-    fn a_changed_record_is_named() {
-        let folder = Folder::new("changed");
-        let path = folder.0.join("audit.log");
-        let mut log = Log::open(&path).unwrap();
-        for event in ["one", "two", "three"] {
-            log.append([&entry(event)]).unwrap();
-        }
-        let text = std::fs::read_to_string(&path).unwrap().replace("\"two\"", "\"twi\"");
-        std::fs::write(&path, text).unwrap();
-        assert!(matches!(Log::open(&path), Err(AuditError::Broken { record: 3, .. })));
-    }
-
-    #[test]
-    fn a_removed_record_is_named() {
-        let folder = Folder::new("removed");
-        let path = folder.0.join("audit.log");
-        let mut log = Log::open(&path).unwrap();
-        for event in ["one", "two", "three"] {
-            log.append([&entry(event)]).unwrap();
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        let without: Vec<&str> =
-            text.split_inclusive('\n').filter(|line| !line.contains("\"two\"")).collect();
-        std::fs::write(&path, without.concat()).unwrap();
-        assert!(matches!(Log::open(&path), Err(AuditError::Broken { record: 2, .. })));
-    }
-
-    #[test]
-    fn half_a_line_is_cut_off() {
-        let folder = Folder::new("half");
-        let path = folder.0.join("audit.log");
-        Log::open(&path).unwrap().append([&entry("one")]).unwrap();
-        let whole = std::fs::read(&path).unwrap();
-        let mut torn = whole.clone();
-        torn.extend_from_slice(b"{\"seq\":2,");
-        std::fs::write(&path, torn).unwrap();
-        let mut log = Log::open(&path).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), whole);
-        log.append([&entry("two")]).unwrap();
-        assert_eq!(Log::open(&path).unwrap().next, 3);
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_an_error_and_the_log_goes_on_afterwards() {
-        let folder = Folder::new("full");
-        let path = folder.0.join("audit.log");
-        let mut log = Log::open(&path).unwrap();
-        log.append([&entry("one")]).unwrap();
-        // Open for reading alone: the write fails.
-        let good = std::mem::replace(&mut log.file, File::open(&path).unwrap());
-        assert!(matches!(log.append([&entry("two")]), Err(AuditError::Io { .. })));
-        log.file = good;
-        log.append([&entry("three")]).unwrap();
-        assert_eq!(Log::open(&path).unwrap().next, 3);
-    }
-
-    #[test]
-    fn a_log_that_was_moved_away_or_changed_takes_no_record_until_it_is_back() {
-        let folder = Folder::new("moved");
-        let path = folder.0.join("audit.log");
-        let mut log = Log::open(&path).unwrap();
-        log.append([&entry("one")]).unwrap();
-        let away = folder.0.join("audit.log.1");
-        std::fs::rename(&path, &away).unwrap();
-        assert!(matches!(log.append([&entry("two")]), Err(AuditError::Io { .. })));
-        std::fs::write(&path, b"").unwrap();
-        assert!(matches!(log.append([&entry("two")]), Err(AuditError::Replaced { .. })));
-        std::fs::rename(&away, &path).unwrap();
-        log.append([&entry("two")]).unwrap();
-        let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, b"").unwrap();
-        assert!(matches!(log.append([&entry("three")]), Err(AuditError::Replaced { .. })));
-        std::fs::write(&path, whole).unwrap();
-        log.append([&entry("three")]).unwrap();
-        assert_eq!(Log::open(&path).unwrap().next, 4);
-    }
+/// Records that are ready to be written, and how things stand when they are.
+struct Batch {
+    lines: Vec<u8>,
+    place: Anchor,
+    session: Weak<Session>,
+    opened: u64,
 }
+
+#[cfg(test)]
+pub(in crate::audit) mod tests;

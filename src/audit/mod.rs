@@ -1,11 +1,22 @@
 //! The audit log: one JSON line for each use of a secret, granted or refused, each chained to the one before by
-//! its hash and synced to disk before the secret goes out. No secret enters a record.
+//! its hash and synced to disk before the secret goes out. No secret enters a record. While the vault is open each
+//! carries a MAC, too.
 
+mod chain;
+mod files;
+mod filter;
 mod log;
 mod record;
+mod refusals;
+mod session;
+mod verify;
 
-pub use log::Log;
-pub use record::{Entry, Outcome};
+pub use filter::Filter;
+pub use log::{Log, Note};
+pub use record::{Anchor, Entry, Lost, Outcome};
+pub use refusals::Refusals;
+pub use session::Session;
+pub use verify::{Fault, Known, REKEYED, Snapshot, Verdict};
 
 use std::path::PathBuf;
 
@@ -32,7 +43,7 @@ pub enum AuditError {
         path: PathBuf,
     },
     /// The operating system refused.
-    #[error("the audit log {path} cannot be written ({kind})")]
+    #[error("the audit log {path} cannot be used ({kind})")]
     Io {
         /// The log.
         path: PathBuf,

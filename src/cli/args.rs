@@ -1,7 +1,9 @@
 //! What may be typed.
 
+mod audit;
 mod codes;
 
+pub(super) use audit::{AuditCommand, AuditFilter};
 pub(super) use codes::{OathCommand, SeedSource, TotpCommand};
 
 use crate::cli::pin::PinFile;
@@ -122,6 +124,9 @@ pub(super) enum Command {
     /// Verify, copy and restore the vault file
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Show, verify or export the record of what was asked for, granted or refused
+    #[command(subcommand)]
+    Audit(AuditCommand),
 }
 
 #[derive(Debug, Subcommand)]

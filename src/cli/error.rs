@@ -46,6 +46,8 @@ pub(super) enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("the audit log is bad from record {record} on: {problem}; keep its files as evidence")]
+    BadLog { record: u64, problem: String },
     #[error("cannot write to standard output: {0}")]
     Stdout(#[source] std::io::Error),
     #[error("the system refused {doing}: {source}")]
@@ -82,6 +84,7 @@ impl Error {
             | Self::Https(_)
             | Self::Read { .. }
             | Self::Write { .. }
+            | Self::BadLog { .. }
             | Self::Stdout(_)
             | Self::System { .. }
             | Self::Missing(_) => 1,

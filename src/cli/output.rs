@@ -8,14 +8,20 @@ use std::io::Write as _;
 pub(super) fn plain(text: &str) -> String {
     let fit = |character: char| match character {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
-        _ if character.is_control() => '\u{fffd}',
-        // Bidirectional and invisible formatting characters.
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
-            '\u{fffd}'
-        }
-        _ => character,
+        _ if is_plain(character) => character,
+        _ => '\u{fffd}',
     };
     text.chars().map(fit).collect()
+}
+
+/// Whether a character only shows itself.
+fn is_plain(character: char) -> bool {
+    // Line ends of other kinds, bidirectional and invisible formatting characters.
+    let formats = matches!(
+        character,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    !formats && !character.is_control()
 }
 
 /// The one sentence of a command that failed.
@@ -65,8 +71,23 @@ pub(super) fn lines(lines: impl IntoIterator<Item = String>) -> Result<(), Error
 /// A result as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Error::Protocol(error.to_string()))?;
+    let text = escaped(&text);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Error::Stdout)
+}
+
+/// JSON whose texts drive no terminal. What a JSON writer leaves as it is can only stand in a string.
+fn escaped(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_plain(character) || character == '\n' {
+            safe.push(character);
+        } else {
+            let mut units = [0; 2];
+            safe.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    safe
 }
 
 /// A listing: JSON if asked for, else aligned columns under `heads`.
@@ -148,6 +169,14 @@ mod tests {
             "a\u{fffd}[2Jb  c\u{fffd}31m\u{fffd}d\u{fffd}"
         );
         assert_eq!(plain("Schlüssel 🔑 (1234)"), "Schlüssel 🔑 (1234)");
+    }
+
+    #[test]
+    fn nothing_in_json_can_drive_a_terminal_and_nothing_is_lost() {
+        let text = "a\u{9b}31m\u{202e}\u{7f}\u{1b}[2J\u{feff}\u{2028}ü🔑";
+        let json = escaped(&serde_json::to_string(text).unwrap());
+        assert_eq!(json, "\"a\\u009b31m\\u202e\\u007f\\u001b[2J\\ufeff\\u2028ü🔑\"");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     }
 
     #[test]

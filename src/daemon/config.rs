@@ -15,6 +15,7 @@ pub(super) struct Config {
     tokens: Tokens,
     aws: Aws,
     lock: Lock,
+    audit: Audit,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,7 +57,26 @@ struct Aws {
     allowed_endpoints: Vec<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Audit {
+    /// From this length on, the log goes on in a new file.
+    rotate_bytes: Option<u64>,
+}
+
+const ROTATE: u64 = 8 << 20;
+/// Less would make a file of every few records.
+const LEAST_ROTATE: u64 = 4096;
+
 impl Config {
+    pub(super) fn rotate_bytes(&self) -> Result<u64, Error> {
+        let bytes = self.audit.rotate_bytes.unwrap_or(ROTATE);
+        if bytes < LEAST_ROTATE {
+            return Err(Error::Rotate);
+        }
+        Ok(bytes)
+    }
+
     pub(super) fn settings(self) -> Result<Settings, Error> {
         Ok(Settings {
             hid_sockets: self.tokens.hid_sockets,
@@ -128,6 +148,9 @@ mod tests {
         let idle = after("[lock]\nidle_seconds = 5\nlongest_seconds = 0\n");
         assert_eq!(idle, LockAfter { idle: Some(Duration::from_secs(5)), longest: None });
         assert!(parse("").is_ok());
+        assert_eq!(parse("").unwrap().rotate_bytes().unwrap(), ROTATE);
+        assert_eq!(parse("[audit]\nrotate_bytes = 4096\n").unwrap().rotate_bytes().unwrap(), 4096);
+        assert!(parse("[audit]\nrotate_bytes = 4095\n").unwrap().rotate_bytes().is_err());
         assert!(parse("[tokens]\nhid_socket = []\n").unwrap_err().starts_with("line 2: unknown field"));
         assert!(parse("[aws\n").unwrap_err().starts_with("line 1"));
     }

@@ -8,7 +8,7 @@ mod ready;
 
 use crate::dbus::{Bus, House, Listener};
 use crate::service::clock::SystemClock;
-use crate::service::{self, Service};
+use crate::service::{self, LogPlace, Service};
 use crate::store::{FileStore, StoreError};
 use args::Args;
 use clap::Parser as _;
@@ -22,6 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 enum Error {
     #[error("the configuration {path} cannot be read: {reason}")]
     Config { path: PathBuf, reason: String },
+    #[error("rotate_bytes in the configuration must be 4096 or more")]
+    Rotate,
     #[error("there is neither XDG_STATE_HOME nor HOME: name the data directory with --data-dir")]
     NoDataDir,
     #[error("another rootseald is running on the data directory {0}: stop that one first")]
@@ -92,7 +94,7 @@ async fn run(args: &Args, config: config::Config, store: FileStore, directory: P
     let service = Service::start(
         Box::new(store),
         path,
-        directory.join("audit.log"),
+        LogPlace { path: directory.join("audit.log"), rotate: config.rotate_bytes()? },
         config.settings()?,
         Box::new(SystemClock),
     )
@@ -136,6 +138,7 @@ async fn run(args: &Args, config: config::Config, store: FileStore, directory: P
     }
     // Keys and sessions are wiped before anything else is torn down.
     service.lock().await?;
+    service.settle_audit_log().await;
     Ok(())
 }
 

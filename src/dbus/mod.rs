@@ -2,6 +2,7 @@
 
 mod account;
 mod agents;
+mod audit;
 mod bus;
 mod door;
 mod error;

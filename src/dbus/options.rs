@@ -27,6 +27,11 @@ impl Options {
         self.take(name, "an unsigned 32-bit number")
     }
 
+    /// A time, in seconds since 1970.
+    pub(super) fn time(&mut self, name: &str) -> Result<Option<u64>, Error> {
+        self.take(name, "an unsigned 64-bit number")
+    }
+
     /// A yes or no; no where it is not given.
     pub(super) fn flag(&mut self, name: &str) -> Result<bool, Error> {
         self.flag_or(name, false)

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, MemfdFlags, fstat, memfd_create};
 use rustix::io::{Errno, ReadWriteFlags};
-use std::io::IoSlice;
+use std::io::{self, BufWriter, IoSlice, Write};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -190,6 +190,39 @@ pub(super) fn holding(bytes: &[u8]) -> Result<OwnedFd, Error> {
     )
     .map_err(failed)?;
     Ok(memory)
+}
+
+/// The read end of a pipe that `work` writes into, on a thread of its own. A reader that stops reading ends it.
+pub(super) fn streaming(work: impl FnOnce(&mut dyn Write) + Send + 'static) -> Result<OwnedFd, Error> {
+    let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+    let (reader, writer) = pipe.map_err(|_none_left| Error::failed("no descriptor is left"))?;
+    // The writer's end alone: the reader's is the client's.
+    rustix::io::ioctl_fionbio(&writer, true).map_err(|_errno| Error::failed("no pipe can be made"))?;
+    let _runs_to_its_end = tokio::task::spawn_blocking(move || {
+        work(&mut BufWriter::with_capacity(64 * 1024, Patient(writer)));
+    });
+    Ok(reader)
+}
+
+/// Waits for whoever reads, but not for ever.
+struct Patient(OwnedFd);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let now = Instant::now();
+        let deadline = now.checked_add(LIMIT).unwrap_or(now);
+        loop {
+            wait(&self.0, PollFlags::OUT, deadline).map_err(|_why| io::ErrorKind::TimedOut)?;
+            match rustix::io::write(&self.0, bytes) {
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

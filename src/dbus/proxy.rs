@@ -2,9 +2,11 @@
 //!
 //! Nothing here introspects or caches properties, so that a call costs one message and no more.
 
+mod audit;
 mod codes;
 mod shapes;
 
+pub use audit::{AuditProperties, ReadAuditOptions, VerifyReply};
 pub use codes::{
     AddTotpOptions, AddTotpReply, FindTokenOptions, GetTotpOptions, MfaDeviceRow, OathAccountRow,
     OathPasswordOptions, RemoveTotpOptions, RemoveTotpReply, SeedCopyRow,
@@ -89,6 +91,19 @@ pub trait Vault1 {
     fn restore(&self, options: RestoreOptions, input: Fd<'_>) -> zbus::Result<()>;
     /// Reads the file again and verifies it.
     fn check(&self) -> zbus::Result<CheckReply>;
+}
+
+/// `org.rootseal.Audit1`.
+#[zbus::proxy(
+    interface = "org.rootseal.Audit1",
+    default_service = "org.rootseal.Daemon",
+    default_path = "/org/rootseal"
+)]
+pub trait Audit1 {
+    /// The lines of the log that fit.
+    fn read(&self, options: ReadAuditOptions) -> zbus::Result<OwnedFd>;
+    /// Verifies all of it.
+    fn verify(&self) -> zbus::Result<VerifyReply>;
 }
 
 /// `org.rootseal.Account1`.

@@ -10,7 +10,7 @@ mod stack;
 
 pub use locked::{Protection, protection};
 pub use roles::{
-    Base32Seed, DataKey, GuardKey, KeyShare, LongTermKey, ManagementKey, OathAccessKey, OtpCode, Pin,
-    RecoveryCode, SessionCredentials, SigningKey, SlotKey, TokenSecret, TotpSeed, UnlockKey,
+    AuditKey, Base32Seed, DataKey, GuardKey, KeyShare, LongTermKey, ManagementKey, OathAccessKey, OtpCode,
+    Pin, RecoveryCode, SessionCredentials, SigningKey, SlotKey, TokenSecret, TotpSeed, UnlockKey,
 };
 pub use stack::forgetting;

@@ -30,6 +30,11 @@ macro_rules! role {
                 Self::fill(bytes.len(), |memory| memory.copy_from_slice(bytes))
             }
 
+            /// Writes others in place of the bytes: a key that moves on needs no mapping of its own for each step.
+            pub fn rewrite(&mut self, write: impl FnOnce(&mut [u8])) {
+                self.0.with_mut(write);
+            }
+
             /// Reads the bytes. What `read` copies out is its own to wipe.
             pub fn with<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
                 self.0.with(read)
@@ -63,6 +68,11 @@ role! {
 role! {
     /// Encrypts one version of one record. 32 bytes.
     DataKey
+}
+role! {
+    /// Authenticates one record of the audit log, and leads to the next one's key; or what a first one of these is
+    /// derived from. 32 bytes.
+    AuditKey
 }
 role! {
     /// A token's PIN, UTF-8.

@@ -9,7 +9,7 @@ use super::purpose::Purpose;
 use super::who::Who;
 use crate::store::Keep;
 use crate::token::Wanted;
-use crate::vault::{Header, Lock, LockedVault, SealedVault, Seen, Staged, UnlockedVault, VaultError};
+use crate::vault::{Header, Lock, SealedVault, Seen, VaultError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,8 +40,8 @@ impl Service {
         Ok(bytes)
     }
 
-    /// Puts a copy in the place of what is there, with the consent of the copy's own holders; leaves it open. It is
-    /// saved above everything that this machine has seen, with new keys. `older`: also over a later state that is
+    /// Puts a copy in the place of what is there, with the consent of the copy's own holders; leaves it
+    /// locked. It is saved above everything that this machine has seen, with new keys. `older`: also over a later state that is
     /// sound.
     ///
     /// # Errors
@@ -79,36 +79,29 @@ impl Service {
         let saving = Arc::clone(&self.saving).lock_owned().await;
         let unlock = unlock.ok_or(Error::Failed("the token gave no unlock key"))?;
         let guard = guard.ok_or(Error::Failed("the token gave no guard key"))?;
-        let (mut vault, staged) = self
+        let staged = self
             .keeper
             .ask(move |_house| {
-                let mut vault: UnlockedVault =
-                    copy.unlock(unlock).map_err(|(_, error): (LockedVault, _)| error)?;
+                let mut vault = copy.unlock(unlock).map_err(|(_locked, error)| error)?;
                 let above = seen.unwrap_or_else(|| vault.seen());
                 let mut draft = vault.guard(guard)?.edit();
                 draft.supersede(&above)?;
-                let staged = draft.seal()?;
-                Ok::<(UnlockedVault, Staged), VaultError>((vault, staged))
+                draft.seal()
             })
             .await?
-            .map_err(|error| vault_error(&error, path))?;
+            .map_err(|error: VaultError| vault_error(&error, path))?;
         self.record(who.caller, purpose, Some(&token)).await?;
         let service = Arc::clone(self);
         let saved = tokio::spawn(async move {
             service.disk.save_vault(staged.bytes().to_vec(), Keep::Previous).await?;
+            service.lock().await?;
             service
                 .keeper
-                .run(move |house| {
-                    house.lock();
-                    vault
-                        .accept(staged)
-                        .map_err(|_outdated| Error::Failed("the backup changed in the meantime"))?;
-                    house.machine.seen = Some(vault.seen());
-                    house.vault = Vault::Unlocked(Box::new(vault));
-                    Ok(())
+                .ask(move |house| {
+                    house.machine.seen = Some(staged.seen());
+                    house.reload(Some(staged.bytes().to_vec()));
                 })
                 .await?;
-            service.autolock.opened();
             service.remember().await?;
             drop(saving);
             service.changed();

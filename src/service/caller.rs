@@ -1,5 +1,6 @@
 //! Who asks. Only the user id decides anything; the rest is shown to people as a hint.
 
+use super::error::Error;
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
@@ -14,6 +15,8 @@ pub struct Caller {
     pub pid: u32,
     /// What `/proc` calls that process, and its parent: anybody can make these up.
     pub says_it_is: Option<String>,
+    /// Why it wants what it asks for now, for the audit log.
+    pub why: Option<Why>,
     /// Distinguishes connections of the same process.
     pub connection: String,
     /// Closed when the caller is gone.
@@ -23,13 +26,47 @@ pub struct Caller {
 impl Caller {
     /// A caller whose hints are read from `/proc` now.
     pub fn new(uid: u32, pid: u32, connection: String, presence: watch::Receiver<()>) -> Self {
-        Self { uid, pid, says_it_is: hint(pid), connection, presence }
+        Self { uid, pid, says_it_is: hint(pid), why: None, connection, presence }
+    }
+
+    /// The same caller, with its reason for one request.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], as [`Why::new`].
+    pub fn because(self, reason: Option<String>) -> Result<Self, Error> {
+        Ok(Self { why: reason.map(Why::new).transpose()?, ..self })
     }
 
     /// Waits until the caller is gone.
     pub async fn gone(&self) {
         let mut presence = self.presence.clone();
         while presence.changed().await.is_ok() {}
+    }
+}
+
+/// A caller's own words on why it asks: they go into the audit log, and are shown to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why(String);
+
+impl Why {
+    const LONGEST: usize = 256;
+
+    /// Takes 1 to 256 bytes without control characters.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] otherwise.
+    pub fn new(reason: String) -> Result<Self, Error> {
+        if reason.is_empty() || reason.len() > Self::LONGEST || reason.chars().any(char::is_control) {
+            return Err(Error::Invalid(
+                "a reason has 1 to 256 bytes, none of them a control character".to_owned(),
+            ));
+        }
+        Ok(Self(reason))
+    }
+
+    /// The words.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -70,4 +107,19 @@ fn parent(pid: u32) -> Option<u32> {
     let status = String::from_utf8_lossy(start.get(..length)?);
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
     (parent > 1).then_some(parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_short_and_drives_no_terminal() {
+        for good in ["a", "break glass: \u{1f525}", &"x".repeat(256)] {
+            assert_eq!(Why::new(good.to_owned()).unwrap().as_str(), good);
+        }
+        for bad in ["", "\u{1b}[2J", "a\nb", "a\u{9b}31m", "a\0", &"x".repeat(257), &"x".repeat(1 << 20)] {
+            assert!(matches!(Why::new(bad.to_owned()), Err(Error::Invalid(_))));
+        }
+    }
 }

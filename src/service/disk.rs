@@ -1,57 +1,41 @@
 //! The one thread that writes: the vault, the machine's memory, the audit log. Nothing that waits for the disk
 //! runs anywhere else.
 
-use super::error::Error;
-use crate::audit::{AuditError, Entry, Log};
-use crate::store::{Keep, Store, StoreError};
-use std::path::PathBuf;
-use std::sync::mpsc;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+mod desk;
+mod records;
 
-/// Records that are written in one go at most.
-const BATCH: usize = 64;
+use super::error::Error;
+use crate::audit::{Anchor, Lost, Note, Session, Snapshot};
+use crate::store::{Keep, Store, StoreError};
+use desk::Desk;
+use records::Message;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, mpsc};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce(&mut Desk) + Send>;
 
-/// A record, and who waits for it to be on the disk.
-struct Waiting {
-    entry: Entry,
-    answer: oneshot::Sender<Result<(), AuditError>>,
+/// Where the audit log is, and when it is full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPlace {
+    /// The file.
+    pub path: PathBuf,
+    /// From this length on, a new file is begun.
+    pub rotate: u64,
 }
 
-struct Desk {
-    store: Box<dyn Store>,
-    /// Not there until it is opened, which verifies it from its first line.
-    audit: Option<Log>,
-    audit_path: PathBuf,
-}
-
-impl Desk {
-    /// The log. One that could not be opened is tried again: the custodian may have put it right since.
-    fn log(&mut self) -> Result<&mut Log, AuditError> {
-        let log = match self.audit.take() {
-            Some(log) => log,
-            None => Log::open(&self.audit_path)?,
-        };
-        Ok(self.audit.insert(log))
-    }
-}
-
-/// Hands the records that wait to the writer, all of them in one job: they share one sync and its fate. To wake the
-/// writer's thread, and to be woken by it, costs more than a record does.
-async fn collect(mut records: UnboundedReceiver<Waiting>, writer: Writer) {
-    let mut batch = Vec::new();
-    while records.recv_many(&mut batch, BATCH).await > 0 {
-        let (entries, answers): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|waiting| (waiting.entry, waiting.answer)).unzip();
-        let written = writer.run(move |desk| desk.log().and_then(|log| log.append(&entries))).await;
-        // Without a result the answers are dropped, which is one, too.
-        let Ok(result) = written else { continue };
-        for answer in answers {
-            let _asker_gone = answer.send(result.clone());
-        }
-    }
+/// What the writer shows of the log, to be read without waiting for the disk.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Board {
+    /// The last record's place, where it is known.
+    pub(super) place: Option<Anchor>,
+    /// Why the log cannot be written.
+    pub(super) trouble: Option<String>,
+    /// What it lost.
+    pub(super) lost: Option<Lost>,
+    /// Whether the reserve is whole.
+    pub(super) reserve: bool,
 }
 
 /// A way to the thread. It ends when the last of these is dropped.
@@ -78,17 +62,20 @@ const STOPPING: Error = Error::Failed("the daemon is stopping");
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     writer: Writer,
-    records: UnboundedSender<Waiting>,
+    records: UnboundedSender<Message>,
+    board: Arc<Mutex<Board>>,
 }
 
 impl Disk {
     /// Starts the thread; must be called within the runtime.
-    pub(super) fn start(store: Box<dyn Store>, audit_path: PathBuf) -> Result<Self, Error> {
+    pub(super) fn start(store: Box<dyn Store>, log: LogPlace) -> Result<Self, Error> {
         let (jobs, received) = mpsc::channel::<Job>();
+        let board = Arc::new(Mutex::new(Board { reserve: true, ..Board::default() }));
+        let shown = Arc::clone(&board);
         std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                let mut desk = Desk { store, audit: None, audit_path };
+                let mut desk = Desk::new(store, log, shown);
                 for job in received {
                     job(&mut desk);
                 }
@@ -96,8 +83,8 @@ impl Disk {
             .map_err(|_no_thread| Error::Failed("the system allows no further thread"))?;
         let writer = Writer(jobs);
         let (records, waiting) = unbounded_channel();
-        tokio::spawn(collect(waiting, writer.clone()));
-        Ok(Self { writer, records })
+        tokio::spawn(records::collect(waiting, writer.clone()));
+        Ok(Self { writer, records, board })
     }
 
     /// Runs a job on the store; what goes wrong there says in which file's place.
@@ -133,7 +120,7 @@ impl Disk {
 
     /// Writes the machine's memory; returns when it is on the disk.
     pub(super) async fn save_state(&self, bytes: Vec<u8>) -> Result<(), Error> {
-        self.store(move |store| store.save_state(&bytes)).await
+        self.writer.run(move |desk| desk.save_state(&bytes)).await?
     }
 
     /// Opens the audit log; nobody waits for it. That it cannot be opened is not fatal here: without it no
@@ -141,59 +128,53 @@ impl Disk {
     pub(super) fn open_log(&self) {
         let job = Box::new(|desk: &mut Desk| {
             let _told_with_each_refusal = desk.log();
+            desk.show();
         });
         let _stopping = self.writer.0.send(job);
     }
 
-    /// Writes an audit record; returns when it is on the disk.
-    pub(super) async fn record(&self, entry: Entry) -> Result<(), Error> {
+    /// Writes an audit record; returns when it is on the disk, or when it is a refusal that is told later together
+    /// with others like it.
+    pub(super) async fn record(&self, note: impl Into<Note>) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
-        self.records.send(Waiting { entry, answer }).map_err(|_stopped| STOPPING)?;
+        self.records.send(Message::Record(Box::new(note.into()), answer)).map_err(|_stopped| STOPPING)?;
         answered.await.map_err(|_stopped| STOPPING)?.map_err(Error::AuditFailed)
+    }
+
+    /// Writes the refusals that are held.
+    pub(super) async fn tell_all(&self) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        self.records.send(Message::TellAll(answer)).map_err(|_stopped| STOPPING)?;
+        answered.await.map_err(|_stopped| STOPPING)?.map_err(Error::AuditFailed)
+    }
+
+    /// How things stand with the log.
+    pub(super) fn board(&self) -> Board {
+        self.board.lock().map(|board| board.clone()).unwrap_or_default()
+    }
+
+    /// The log as it is now, to be read by somebody else.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.writer.run(Desk::snapshot).await?.map_err(Error::AuditFailed)
+    }
+
+    /// What the log has lost of what the vault has sealed, and does not yet say itself.
+    pub(super) async fn lost_since(&self, sealed: Anchor) -> Result<Option<Lost>, Error> {
+        let lost = self.writer.run(move |desk| {
+            let log = desk.log()?;
+            let lost = log.lost_since(sealed)?;
+            let known = log.lost().map(|known| (known.seq, known.head.clone()));
+            Ok(lost.filter(|lost| Some((lost.seq, lost.head.clone())) != known))
+        });
+        lost.await?.map_err(Error::AuditFailed)
+    }
+
+    /// Goes on with the keys of an earlier session, which is still open.
+    pub(super) async fn resume(&self, session: Arc<Session>) -> Result<(), Error> {
+        let resumed = self.writer.run(move |desk| desk.log().map(|log| log.resume(&session)));
+        resumed.await?.map_err(Error::AuditFailed)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audit::Outcome;
-    use crate::store::FileStore;
-
-    #[tokio::test]
-    async fn records_that_wait_for_the_writer_are_all_in_the_log_in_their_order() {
-        let folder = std::env::temp_dir().join(format!("rootseal-disk-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("audit.log");
-        let disk = Disk::start(Box::new(FileStore::open(&folder).unwrap()), path.clone()).unwrap();
-        let (go_on, busy) = mpsc::channel::<()>();
-        disk.writer.0.send(Box::new(move |_desk| busy.recv().unwrap())).unwrap();
-        let mut records = tokio::task::JoinSet::new();
-        for time in 1..=100 {
-            let entry = Entry {
-                time,
-                event: "session".to_owned(),
-                outcome: Outcome::Granted,
-                reason: None,
-                uid: 0,
-                pid: 1,
-                says_it_is: None,
-                what: None,
-                token: None,
-            };
-            let disk = disk.clone();
-            records.spawn(async move { disk.record(entry).await });
-        }
-        // Each runs up to where it waits for the writer.
-        tokio::task::yield_now().await;
-        go_on.send(()).unwrap();
-        assert!(records.join_all().await.into_iter().all(|record| record.is_ok()));
-        let text = std::fs::read_to_string(&path).unwrap();
-        let times: Vec<u64> = text
-            .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["time"].as_u64().unwrap())
-            .collect();
-        assert_eq!(times, (1..=100).collect::<Vec<_>>());
-        Log::open(&path).unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-}
+mod tests;

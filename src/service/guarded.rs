@@ -127,10 +127,7 @@ impl Service {
         let opened = keys.unlock.is_some();
         if let Some(key) = keys.unlock {
             let unlock = Purpose::new("unlock", "unlock the vault");
-            self.record(who.caller, &unlock, Some(&keys.token)).await?;
-            self.keeper.run(move |house| house.unlock(key)).await?;
-            self.autolock.opened();
-            self.changed();
+            self.open_vault(who.caller, &unlock, &keys.token, key).await?;
         }
         let key = keys.guard.ok_or(Error::Failed("the token gave no guard key"))?;
         let clock = Arc::clone(&self.clock);

@@ -4,9 +4,11 @@ use super::error::Error;
 use super::machine::Machine;
 use super::problem::Problem;
 use super::sessions::Sessions;
+use crate::audit::Session;
 use crate::secret::UnlockKey;
 use crate::vault::{Header, LockedVault, SealedVault, Staged, UnlockedVault, VaultError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The vault's state, as the API names it.
 pub(super) enum Vault {
@@ -20,6 +22,8 @@ pub(super) struct House {
     pub(super) vault: Vault,
     pub(super) sessions: Sessions,
     pub(super) machine: Machine,
+    /// The keys of the audit log, for as long as the vault is open. Nobody else keeps them.
+    pub(super) audit: Option<Arc<Session>>,
     path: PathBuf,
     /// Set when the machine's own memory cannot be read: without it a rollback would go unseen.
     distrust: Option<Problem>,
@@ -27,7 +31,14 @@ pub(super) struct House {
 
 impl House {
     pub(super) fn new(path: PathBuf, machine: Machine) -> Self {
-        Self { vault: Vault::Absent, sessions: Sessions::default(), machine, path, distrust: None }
+        Self {
+            vault: Vault::Absent,
+            sessions: Sessions::default(),
+            machine,
+            audit: None,
+            path,
+            distrust: None,
+        }
     }
 
     /// The vault's file, for what is said about it.
@@ -98,12 +109,13 @@ impl House {
     }
 
     /// Opens the index. What does not fit the key is damage, and stays so until the file is put right.
-    pub(super) fn unlock(&mut self, key: UnlockKey) -> Result<(), Error> {
+    pub(super) fn unlock(&mut self, key: UnlockKey, audit: Option<Arc<Session>>) -> Result<(), Error> {
         match std::mem::replace(&mut self.vault, Vault::Absent) {
             Vault::Locked(vault) => match vault.unlock(key) {
                 Ok(vault) => {
                     self.machine.seen = Some(vault.seen());
                     self.vault = Vault::Unlocked(Box::new(vault));
+                    self.audit = audit;
                     Ok(())
                 }
                 Err((_vault, error)) => {
@@ -123,6 +135,7 @@ impl House {
     /// Wipes keys, items and sessions. Whether anything was open.
     pub(super) fn lock(&mut self) -> bool {
         self.sessions.clear();
+        self.audit = None;
         match std::mem::replace(&mut self.vault, Vault::Absent) {
             Vault::Unlocked(vault) => {
                 self.vault = Vault::Locked(vault.lock());
@@ -136,11 +149,18 @@ impl House {
     }
 
     /// Takes over a change that is on the disk now. A vault that was locked meanwhile stays locked.
-    pub(super) fn accept(&mut self, staged: Staged) -> Result<(), Error> {
+    /// `audit`: where it changes the keys, the log's.
+    pub(super) fn accept(&mut self, staged: Staged, audit: Option<Arc<Session>>) -> Result<(), Error> {
         self.machine.seen = Some(staged.seen());
         match &mut self.vault {
             Vault::Unlocked(vault) => {
-                vault.accept(staged).map_err(|_outdated| Error::Failed("the vault changed in the meantime"))
+                vault
+                    .accept(staged)
+                    .map_err(|_outdated| Error::Failed("the vault changed in the meantime"))?;
+                if audit.is_some() {
+                    self.audit = audit;
+                }
+                Ok(())
             }
             Vault::Absent | Vault::Damaged(_) | Vault::Locked(_) => {
                 let bytes = staged.bytes().to_vec();

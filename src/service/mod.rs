@@ -30,6 +30,7 @@ mod status;
 mod vaults;
 mod who;
 
+pub use crate::audit::{Filter as AuditFilter, Outcome as AuditOutcome, Verdict as AuditVerdict};
 pub use crate::token::Roots;
 pub use crate::vault::{AccountRef, SlotId};
 pub use accounts::{AccountInfo, MfaDevice, NewAccount, NewProfile, ProfileInfo};
@@ -51,6 +52,7 @@ use autolock::Autolock;
 use clock::{Clock, Watch};
 use credentials::Pending;
 use disk::Disk;
+pub use disk::LogPlace;
 use house::House;
 use keeper::Keeper;
 use machine::Machine;
@@ -105,7 +107,7 @@ impl Service {
     pub async fn start(
         store: Box<dyn Store>,
         path: PathBuf,
-        audit_log: PathBuf,
+        audit_log: LogPlace,
         settings: Settings,
         clock: Box<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
@@ -204,15 +206,26 @@ impl Service {
     ) -> Result<(), Error> {
         let service = Arc::clone(self);
         let saved = tokio::spawn(async move {
+            let (staged, session) = match service.anchored(staged).await {
+                Ok(anchored) => anchored,
+                Err(error) => {
+                    service.resume_session().await;
+                    return Err(error);
+                }
+            };
             let keep = if staged.rekeyed() { Keep::Nothing } else { Keep::Previous };
             if let Err(error) = service.disk.save_vault(staged.bytes().to_vec(), keep).await {
+                if session.is_some() {
+                    service.resume_session().await;
+                }
                 if matches!(error, Error::Store(_, StoreError::InDoubt(_) | StoreError::Changed)) {
                     // What is open is not what is on the disk: only a new unlock can tell.
                     service.lock().await?;
                 }
                 return Err(error);
             }
-            service.keeper.run(move |house| house.accept(staged)).await?;
+            service.keeper.run(move |house| house.accept(staged, session)).await?;
+            service.journal("the vault is saved");
             if let Err(error) = service.remember().await {
                 // The change is on the disk; the next save remembers it.
                 tracing::warn!(%error, "the state of the vault was not written down");

@@ -82,7 +82,7 @@ impl Service {
         let slot = slot.with(enrolled, self.clock.now())?;
         let vault = forgetting(|| NewVault::create(slot, Thresholds::ONE))
             .map_err(|error| vault_error(&error, &self.path))?;
-        self.record(who.caller, purpose, Some(&name(&token))).await?;
+        let (vault, session) = self.record_new_vault(who.caller, purpose, &name(&token), vault).await?;
         let bytes = vault.bytes().to_vec();
         let service = Arc::clone(self);
         let saved = tokio::spawn(async move {
@@ -94,9 +94,11 @@ impl Service {
                     house.machine =
                         super::machine::Machine { seen: Some(vault.seen()), ..Default::default() };
                     house.vault = Vault::Unlocked(Box::new(vault));
+                    house.audit = Some(session);
                 })
                 .await?;
             service.autolock.opened();
+            service.journal("the vault is made");
             service.remember().await?;
             drop(saving);
             service.changed();
@@ -129,10 +131,7 @@ impl Service {
         let key = self.find_key(&who, header, Lock::Unlock).await?;
         let keys = self.open_locks(&asker, key, Wanted { unlock: true, guard: false }).await?;
         let key = keys.unlock.ok_or(Error::Failed("the token gave no unlock key"))?;
-        self.record(who.caller, purpose, Some(&keys.token)).await?;
-        self.keeper.run(move |house| house.unlock(key)).await?;
-        self.autolock.opened();
-        self.changed();
+        self.open_vault(who.caller, purpose, &keys.token, key).await?;
         let remembered = self.remember().await;
         if remembered.is_err() {
             // What failed did not happen.
@@ -149,6 +148,7 @@ impl Service {
         if self.keeper.ask(super::house::House::lock).await? {
             self.autolock.locked();
             self.changed();
+            self.journal("the vault is locked");
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! Where a vault's bytes are kept. Opaque bytes only: no format, no key, nothing of the other rooms.
 
 mod file;
+mod reserve;
 
 pub use file::FileStore;
+pub use reserve::{Reserve, is_full};
 
 use std::io;
 use std::path::Path;

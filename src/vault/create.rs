@@ -5,8 +5,9 @@ use super::image::Image;
 use super::manifest::Manifest;
 use super::shares::share_out;
 use super::slots::NewSlot;
-use super::{Header, Index, Lock, Seen, Thresholds, UnlockedVault, VaultError, VaultId};
+use super::{Header, Index, Lock, LogAnchor, Seen, Thresholds, UnlockedVault, VaultError, VaultId, audit};
 use crate::crypto::{hash, random};
+use crate::secret::AuditKey;
 use std::sync::Arc;
 
 /// A vault that is made and not yet saved.
@@ -47,6 +48,26 @@ impl NewVault {
     /// The file, to be saved.
     pub fn bytes(&self) -> &[u8] {
         self.0.image.bytes()
+    }
+
+    /// What the header says.
+    pub fn header(&self) -> &Header {
+        self.0.header()
+    }
+
+    /// What the keys of the audit log are derived from.
+    pub fn audit_root(&self) -> AuditKey {
+        audit::root(&self.0.key, self.0.header())
+    }
+
+    /// Seals in how far the audit log goes.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn anchor(self, anchor: LogAnchor) -> Result<Self, VaultError> {
+        let mut vault = self.0;
+        vault.image = Arc::new(audit::seal_in(&vault.image, &mut vault.index, &vault.key, anchor)?);
+        Ok(Self(vault))
     }
 
     /// What this machine is to remember once the bytes are saved.

@@ -1,7 +1,7 @@
 //! The index: what exists, under which names. It opens with the unlock key.
 
 use super::cbor::{Malformed, Reader, Writer};
-use super::{Account, AccountRef, Class, Item, ItemId, Profile, VaultError};
+use super::{Account, AccountRef, Class, Item, ItemId, LogAnchor, Profile, VaultError};
 use std::collections::HashMap;
 use zeroize::Zeroizing;
 
@@ -13,6 +13,7 @@ pub struct Index {
     pub(super) items: Vec<Item>,
     pub(super) manifest_hash: [u8; 32],
     pub(super) records_hash: [u8; 32],
+    pub(super) log: Option<LogAnchor>,
     account_at: HashMap<AccountRef, usize>,
     account_named: HashMap<String, usize>,
     profile_named: HashMap<String, usize>,
@@ -66,6 +67,11 @@ impl Index {
         let chain = self.account_at.get(&account).and_then(|at| *self.chains.get(*at)?);
         let places = std::iter::successors(chain.map(|(first, _)| first), |at| *self.next.get(*at)?);
         places.filter_map(|at| self.items.get(at))
+    }
+
+    /// How far the audit log went when the vault was saved last.
+    pub const fn log(&self) -> Option<LogAnchor> {
+        self.log
     }
 
     pub(super) fn add_account(&mut self, account: Account) -> Result<(), VaultError> {
@@ -130,12 +136,12 @@ impl Index {
         profile: impl Fn(&Profile) -> bool,
         item: impl Fn(&Item) -> bool,
     ) -> Result<(), VaultError> {
-        let Self { mut accounts, mut profiles, mut items, manifest_hash, records_hash, .. } =
+        let Self { mut accounts, mut profiles, mut items, manifest_hash, records_hash, log, .. } =
             std::mem::take(self);
         accounts.retain(account);
         profiles.retain(profile);
         items.retain(item);
-        *self = Self { manifest_hash, records_hash, ..Self::default() };
+        *self = Self { manifest_hash, records_hash, log, ..Self::default() };
         self.fill(accounts, profiles, items)
     }
 
@@ -170,13 +176,16 @@ impl Index {
         // Enough for most, so that a growing vector does not copy it again and again.
         let estimate = self.items.len().saturating_add(self.accounts.len()).saturating_mul(160);
         let mut writer = Writer::with_capacity(estimate.saturating_add(1024));
-        writer.map(5).uint(0).array(self.accounts.len());
+        writer.map(if self.log.is_some() { 6 } else { 5 }).uint(0).array(self.accounts.len());
         self.accounts.iter().for_each(|account| account.encode(&mut writer));
         writer.uint(1).array(self.profiles.len());
         self.profiles.iter().for_each(|profile| profile.encode(&mut writer));
         writer.uint(2).array(self.items.len());
         self.items.iter().for_each(|item| item.encode(&mut writer));
         writer.uint(3).bytes(&self.manifest_hash).uint(4).bytes(&self.records_hash);
+        if let Some(log) = &self.log {
+            log.encode(writer.uint(5));
+        }
         Zeroizing::new(writer.into_bytes())
     }
 
@@ -197,6 +206,7 @@ impl Index {
             let mut index = Self {
                 manifest_hash: fields.required(3, Reader::array_of)?,
                 records_hash: fields.required(4, Reader::array_of)?,
+                log: fields.optional(5, LogAnchor::decode)?,
                 ..Self::default()
             };
             fields.end()?;

@@ -5,6 +5,7 @@
 //! `Draft`, sealed to bytes, and taken over once those are saved. No I/O and no clock: bytes and times are
 //! arguments. Names, account ids and AWS's rules are none of this room's business beyond their syntax.
 
+mod audit;
 mod cbor;
 mod create;
 mod draft;
@@ -30,6 +31,7 @@ mod unlocked;
 #[cfg(test)]
 mod tests;
 
+pub use audit::LogAnchor;
 pub use create::NewVault;
 pub use draft::{Draft, NewAccount, NewItem};
 pub use entry::{Account, Item, Profile};

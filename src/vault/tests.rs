@@ -4,6 +4,7 @@ mod attacks;
 mod canonical;
 mod changes;
 mod damage;
+mod log;
 mod quorum;
 
 use super::*;

@@ -191,6 +191,7 @@ fn status_speaks_json_with_the_option_on_either_side() {
     }
     let output = run(&mock, &["status"]);
     assert!(out(&output).contains("run `rootseal init`"), "{}", out(&output));
+    assert!(out(&output).contains("\naudit     a warning\u{fffd}[2J\n"), "{}", out(&output));
 }
 
 #[test]

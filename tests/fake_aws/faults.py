@@ -57,9 +57,9 @@ class FaultQueue:
 
 
 def hold(fifo: str) -> None:
-    """Opening a FIFO for reading waits for its writer: a meeting, not a timer."""
-    with open(fifo, "rb"):
-        pass
+    """Opening a FIFO for reading waits for its writer, and reading it for the writer's end: no timer."""
+    with open(fifo, "rb") as held:
+        held.read()
 
 
 def huge_pieces():

@@ -105,6 +105,8 @@ class House:
     token_class = VirtualToken
     # More lines for the daemon's [tokens].
     tokens_config = ""
+    # More sections.
+    more_config = ""
 
     def __init__(
         self,
@@ -162,6 +164,7 @@ class House:
         endpoints = json.dumps([self.endpoint, *allowed])
         (self.dir / "rootseald.toml").write_text(
             f"[tokens]\nhid_sockets = {sockets}\n{self.tokens_config}[aws]\nallowed_endpoints = {endpoints}\n"
+            f"{self.more_config}"
         )
         environment = self.environment(**self._daemon_environment)
         self._daemon, _ = spawn(self.daemon_argv(), self.dir, "rootseald", env=environment)

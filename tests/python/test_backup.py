@@ -50,6 +50,8 @@ class Backup(HouseCase):
             self.assert_done(restored)
             self.assertIn("damaged or gone", restored.err)
             self.assertEqual(self.house.token.touches(), touches + 1)
+            self.assertEqual(self.house.state(), "locked")
+            self.house.must("unlock", pin=PIN)
             self.assertGreater(self.generation(), generation)
             generation = self.generation()
             self.assertRegex(self.house.must("totp", "code", "prod", pin=PIN), r"^\d{6}\n$")
@@ -61,10 +63,10 @@ class Backup(HouseCase):
         self.house.must("lock")
         self.house.vault.unlink()
         self.assert_done(self.restore())
-        self.assertGreater(self.generation(), generation)
-        self.assertNotIn("later", self.house.must("account", "list"))
         self.house.restart_daemon()
         self.house.must("unlock", pin=PIN)
+        self.assertGreater(self.generation(), generation)
+        self.assertNotIn("later", self.house.must("account", "list"))
 
     def test_a_later_one_that_is_sound_stays_unless_it_is_said(self):
         self.house.must("account", "add", "later", "--account-id", ACCOUNT)
@@ -78,6 +80,7 @@ class Backup(HouseCase):
         restored = self.restore("--older")
         self.assert_done(restored)
         self.assertRegex(restored.err, r"restore the vault of generation \d+ in place of generation \d+")
+        self.house.must("unlock", pin=PIN)
         self.assertNotIn("later", self.house.must("account", "list"))
 
     def test_keyslots_that_were_removed_since_are_said_to_be_back(self):
@@ -125,6 +128,7 @@ class Backup(HouseCase):
         shutil.rmtree(self.house.data)
         self.house.start_daemon()
         self.assert_done(self.restore())
+        self.house.must("unlock", pin=PIN)
         self.assertRegex(self.house.must("totp", "code", "prod", pin=PIN), r"^\d{6}\n$")
 
 

@@ -186,7 +186,10 @@ class Vault:
         need(hmac.digest(mac_key, self.signed, "sha256") == self.mac, "header MAC")
         index_key = hkdf(key, salt, b"rootseal/v1/index" + self.id)
         index = uncbor(gcm_open(index_key, sha256(self.signed + self.mac), self.index_section))
-        need(set(index) == {0, 1, 2, 3, 4}, "index")
+        need(set(index) in ({0, 1, 2, 3, 4}, {0, 1, 2, 3, 4, 5}), "index")
+        if 5 in index:
+            seq, head = index[5]
+            need(isinstance(seq, int) and seq > 0 and len(head) == 32, "anchor of the audit log")
         need(index[3] == sha256(self.manifest_section), "manifest hash")
         need(index[4] == sha256(self.records), "records hash")
         need(sum(item[5] for item in index[2]) == len(self.records), "record lengths")

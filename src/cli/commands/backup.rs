@@ -39,6 +39,6 @@ pub(super) async fn restore(session: &mut Session, path: &Path, older: bool) -> 
     session.may_ask_all().await?;
     let options = RestoreOptions { token: session.options.token.clone(), older: Some(older) };
     session.daemon.vault().await?.restore(options, memory.as_fd().into()).await?;
-    output::confirm("Restored, with new keys, and unlocked.");
+    output::confirm("Restored, with new keys. It is locked.");
     Ok(())
 }

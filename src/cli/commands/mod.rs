@@ -1,6 +1,7 @@
 //! One file for each noun; each command calls the daemon and prints what it answers.
 
 mod account;
+mod audit;
 mod aws_config;
 mod backup;
 mod credentials;
@@ -59,6 +60,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> 
         Command::Credentials { profile } => credentials::run(session, &profile).await,
         Command::AwsConfig { profile, region } => aws_config::run(session, &profile, region).await,
         Command::Vault(command) => vault::run(session, command).await,
+        Command::Audit(command) => audit::run(session, command).await,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Session, vault};
 use crate::cli::error::Error;
 use crate::cli::output;
 use crate::dbus::names::MANAGER_PATH;
-use crate::dbus::proxy::{KeyslotRow, ManagerProperties, TokenProblemRow, TokenRow};
+use crate::dbus::proxy::{AuditProperties, KeyslotRow, ManagerProperties, TokenProblemRow, TokenRow};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -21,6 +21,8 @@ struct Status {
     keyslots: Vec<KeyslotRow>,
     tokens: Vec<TokenRow>,
     token_problems: Vec<TokenProblemRow>,
+    /// What to know about the audit log.
+    audit_warnings: Vec<String>,
     /// How many; null while it cannot be known.
     accounts: Option<usize>,
 }
@@ -38,6 +40,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Error> {
     let tokens = manager.tokens().await?;
     let token_problems = manager.token_problems().await?;
     let vault = vault::properties(session).await?;
+    let audit: AuditProperties = session.daemon.properties(MANAGER_PATH, "org.rootseal.Audit1").await?;
     let accounts = match vault.state.as_str() {
         // The vault may lock itself between the two calls: then the number is not known after all.
         "unlocked" => manager.accounts().await.ok().map(|accounts| accounts.len()),
@@ -55,6 +58,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Error> {
         keyslots: vault.keyslots,
         tokens,
         token_problems,
+        audit_warnings: audit.warnings,
         accounts,
     };
     if session.options.json {
@@ -95,6 +99,9 @@ impl Status {
         }
         for problem in &self.token_problems {
             lines.push(format!("problem   {problem}"));
+        }
+        for warning in &self.audit_warnings {
+            lines.push(format!("audit     {warning}"));
         }
         lines
     }

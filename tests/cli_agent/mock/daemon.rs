@@ -50,6 +50,7 @@ impl Daemon {
     pub(super) fn serve(self: Arc<Self>, builder: Builder<'_>) -> Builder<'_> {
         builder
             .serve_at("/org/rootseal", Manager(Arc::clone(&self)))
+            .serve_at("/org/rootseal", Audit)
             .serve_at("/org/rootseal/vault", Vault(Arc::clone(&self)))
             .serve_at("/org/rootseal/operations/1", Operation(self))
     }
@@ -211,6 +212,16 @@ fn error(name: &str, message: &str) -> Error {
         "NoToken" => Error::NoToken(message),
         "Damaged" => Error::Damaged(message),
         name => panic!("{name} is not in the plan"),
+    }
+}
+
+struct Audit;
+
+#[zbus::interface(name = "org.rootseal.Audit1")]
+impl Audit {
+    #[zbus(property)]
+    fn warnings(&self) -> Vec<String> {
+        vec!["a warning\x1b[2J".to_owned()]
     }
 }
 
