@@ -157,6 +157,8 @@ impl Service {
         let path = self.path.clone();
         let staged = self.keeper.run(move |house| {
             let anchored = match &house.vault {
+                // New keys come with it, also those of a copy that takes the vault's place.
+                _ if staged.rekeyed() => staged.anchor_alone(anchor(place)),
                 Vault::Unlocked(vault) => vault.anchor(staged, anchor(place)),
                 // Locked meanwhile: the change was made before, and is saved all the same.
                 Vault::Absent | Vault::Damaged(_) | Vault::Locked(_) => staged.anchor_alone(anchor(place)),

@@ -93,7 +93,12 @@ impl Service {
         self.record(who.caller, purpose, Some(&token)).await?;
         let service = Arc::clone(self);
         let saved = tokio::spawn(async move {
-            service.disk.save_vault(staged.bytes().to_vec(), Keep::Previous).await?;
+            // What the copy had sealed of the log is older.
+            let (staged, _locked_before_it_serves) = service.anchored(staged).await?;
+            if let Err(error) = service.disk.save_vault(staged.bytes().to_vec(), Keep::Previous).await {
+                service.resume_session().await;
+                return Err(error);
+            }
             service.lock().await?;
             service
                 .keeper

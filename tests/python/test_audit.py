@@ -512,6 +512,36 @@ class FullDisk(AuditCase):
         self.assertEqual((result.code, result.out), (1, ""))
 
 
+class NewKeys(AuditCase):
+    """The vault gets other keys, or an older copy takes its place: the log goes on under keys that can be verified."""
+
+    def verdict(self) -> dict:
+        return json.loads(self.house.must("audit", "verify", "--json"))
+
+    def test_after_a_rekey(self):
+        self.house.must("credentials", "prod-root", pin=PIN)
+        older = len(self.lines())
+        self.house.must("keyslot", "rekey", pin=PIN)
+        self.house.must("totp", "code", "prod", pin=PIN)
+        self.assertIn("new-keys", [record["event"] for record in self.records()])
+        self.assertGreaterEqual(self.verdict()["macs_unverified"], older)
+        self.house.restart_daemon()
+        self.house.must("unlock", pin=PIN)
+        verdict = self.verdict()
+        self.assertTrue(verdict["intact"] and verdict["macs_verified"] >= 3, verdict)
+
+    def test_after_a_restore(self):
+        copy = self.house.dir / "copy"
+        self.house.must("vault", "backup", copy)
+        self.house.must("profile", "add", "second", "--account", "prod")
+        self.house.must("vault", "restore", "--older", copy, pin=PIN)
+        self.house.must("unlock", pin=PIN)
+        self.house.must("totp", "code", "prod", pin=PIN)
+        verdict = self.verdict()
+        self.assertTrue(verdict["intact"] and verdict["macs_verified"] >= 3, verdict)
+        self.assertNotIn("log-lost", [record["event"] for record in self.records()])
+
+
 class Killed(AuditCase):
     """The daemon dies in the middle of writing a record."""
 
