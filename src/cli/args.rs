@@ -51,6 +51,9 @@ pub(super) struct Options {
     /// Use this token and no other (see rootseal token list); where several holders must consent, several
     #[arg(long, global = true, value_name = "ID[,ID]")]
     pub(super) token: Option<String>,
+    /// Why: shown in the prompt and kept in the audit log
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
     /// Fail instead of asking for a PIN or a touch
     #[arg(long, global = true)]
     pub(super) no_prompt: bool,
@@ -332,7 +335,8 @@ pub(super) fn every_day(args: impl Iterator<Item = OsString>) -> Option<Cli> {
     if !ours || args.next().is_some() {
         return None;
     }
-    let options = Options { address, pin_files: Vec::new(), token: None, no_prompt: false, json: false };
+    let options =
+        Options { address, pin_files: Vec::new(), token: None, reason: None, no_prompt: false, json: false };
     Some(Cli { options, command: Command::Credentials { profile } })
 }
 

@@ -15,6 +15,7 @@ pub(super) struct Config {
     tokens: Tokens,
     aws: Aws,
     lock: Lock,
+    policy: Policy,
     audit: Audit,
 }
 
@@ -25,6 +26,13 @@ struct Lock {
     idle_seconds: Option<u64>,
     /// Seconds after which it locks however much it is used; 0: it does not.
     longest_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Policy {
+    /// Whether whoever uses what is guarded must say why.
+    demand_reason: bool,
 }
 
 impl Lock {
@@ -83,6 +91,7 @@ impl Config {
             pcsc: self.tokens.pcsc.unwrap_or(true),
             attestation_roots: Arc::new(roots(&self.tokens.attestation_roots)?),
             allowed_endpoints: self.aws.allowed_endpoints,
+            demand_reason: self.policy.demand_reason,
             lock_after: self.lock.after(),
         })
     }

@@ -56,7 +56,7 @@ impl Account {
     ) -> Result<String, Error> {
         let caller = self.door.caller(&header, connection).await?;
         let mut options = Options::new(options);
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         options.end()?;
         let csv = pipe::read(input.into()).await?;
         let prompter = self.door.prompter(&caller, connection);
@@ -84,7 +84,7 @@ impl Account {
             in_vault: options.flag("in_vault")?,
             touch: options.flag_or("touch", true)?,
         };
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         options.end()?;
         let bytes = pipe::read(input.into()).await?;
         let prompter = self.door.prompter(&caller, connection);
@@ -104,7 +104,7 @@ impl Account {
         let mut options = Options::new(options);
         let mfa_serial = options.text("mfa_serial")?;
         let from_tokens = options.texts("from_token")?;
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         options.end()?;
         let prompter = self.door.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
@@ -123,7 +123,7 @@ impl Account {
         let caller = self.door.caller(&header, connection).await?;
         let mut options = Options::new(options);
         let mfa_serial = options.text("mfa_serial")?;
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         options.end()?;
         let out = pipe::Out::new(out)?;
         let prompter = self.door.prompter(&caller, connection);

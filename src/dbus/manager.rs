@@ -43,7 +43,7 @@ impl Manager {
         let mut options = Options::new(options);
         let label = options.text("label")?;
         let holder = options.text("holder")?.unwrap_or_else(|| "owner".to_owned());
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         let key = keys::take(&mut options).await?;
         options.end()?;
         let new = NewVaultOptions { label: label.unwrap_or_else(|| "token".to_owned()), holder };
@@ -93,7 +93,7 @@ impl Manager {
     ) -> Result<(), Error> {
         let caller = self.0.caller(&header, connection).await?;
         let mut options = Options::new(options);
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         options.end()?;
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
@@ -225,7 +225,7 @@ impl Manager {
             region: options.text("region")?,
             no_prompt: options.flag("no_prompt")?,
         };
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         options.end()?;
         let out = pipe::Out::new(out)?;
         match while_there(&caller, self.0.service.credentials(request, &caller)).await? {

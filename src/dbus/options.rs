@@ -1,6 +1,7 @@
 //! Options `a{sv}`: each is taken out by name and type; what is left over is a mistake.
 
 use super::error::Error;
+use crate::service::caller::Caller;
 use std::collections::HashMap;
 use zbus::OwnedVariant;
 
@@ -15,6 +16,12 @@ impl Options {
     /// A text.
     pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Error> {
         self.take(name, "a string")
+    }
+
+    /// What every request can say of itself: which token is to be used, and why it is made.
+    pub(super) fn asking(&mut self, caller: Caller) -> Result<(Caller, Option<String>), Error> {
+        let token = self.text("token")?;
+        Ok((caller.because(self.text("reason")?)?, token))
     }
 
     /// Several texts; none where it is not given.

@@ -32,7 +32,7 @@ impl Vault {
     ) -> Result<(), Error> {
         let caller = self.0.caller(&header, connection).await?;
         let mut options = Options::new(options);
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         options.end()?;
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
@@ -56,7 +56,7 @@ impl Vault {
     ) -> Result<(), Error> {
         let caller = self.0.caller(&header, connection).await?;
         let mut options = Options::new(options);
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         options.end()?;
         let prompter = self.0.prompter(&caller, connection);
         while_there(&caller, self.0.service.unlock(Who::new(&caller, &prompter, token.as_deref()))).await
@@ -81,7 +81,7 @@ impl Vault {
         let caller = self.0.caller(&header, connection).await?;
         let mut options = Options::new(options);
         let (holder, with) = (options.text("holder")?, options.text("with")?);
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         let key = keys::take(&mut options).await?;
         options.end()?;
         let new = NewKeyslot { label, holder, with, key };
@@ -143,7 +143,7 @@ impl Vault {
         let caller = self.0.caller(&header, connection).await?;
         let id = if id.is_empty() { None } else { Some(slot_id(&id)?) };
         let mut options = Options::new(options);
-        let token = options.text("token")?;
+        let (caller, token) = options.asking(caller)?;
         options.end()?;
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
@@ -177,7 +177,8 @@ impl Vault {
     ) -> Result<(), Error> {
         let caller = self.0.caller(&header, connection).await?;
         let mut options = Options::new(options);
-        let (token, older) = (options.text("token")?, options.flag("older")?);
+        let (caller, token) = options.asking(caller)?;
+        let older = options.flag("older")?;
         options.end()?;
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());

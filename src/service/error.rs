@@ -109,6 +109,9 @@ pub enum Error {
     /// The request makes no sense as it is.
     #[error("{0}")]
     Invalid(String),
+    /// The policy wants one.
+    #[error("the policy demands a reason: say why with --reason TEXT")]
+    ReasonNeeded,
     /// No record, no secret.
     #[error("{0}; no secret was released")]
     AuditFailed(#[source] AuditError),
@@ -170,7 +173,7 @@ impl Error {
             Self::NotFound(_) => "NotFound",
             Self::Exists(_) => "Exists",
             Self::InUse(_) => "InUse",
-            Self::Invalid(_) | Self::TooFewNamed(_) => "InvalidArgument",
+            Self::Invalid(_) | Self::TooFewNamed(_) | Self::ReasonNeeded => "InvalidArgument",
             Self::AuditFailed(_) => "AuditFailed",
             Self::Busy => "Busy",
             Self::ClockJumped(_) | Self::ClockMoved | Self::ClockUnconfirmed(_) => "ClockJumped",
@@ -197,6 +200,7 @@ impl Error {
                 | Self::TimedOut
                 | Self::NoQuorum(_)
                 | Self::NoPrompt
+                | Self::ReasonNeeded
                 | Self::NotAuthorized
                 | Self::WrongToken(..)
                 | Self::SeedElsewhere(_)

@@ -85,6 +85,9 @@ impl Service {
         who: Who<'_>,
         unfinished: &mut Unfinished,
     ) -> Result<Done<G>, Error> {
+        if self.settings.demand_reason && who.caller.why.is_none() {
+            return Err(Error::ReasonNeeded);
+        }
         loop {
             self.refresh().await?;
             let plan = self.plan(request).await?;

@@ -73,6 +73,8 @@ pub struct Settings {
     pub attestation_roots: Arc<Roots>,
     /// STS endpoints besides AWS's own.
     pub allowed_endpoints: Vec<String>,
+    /// Whether whoever uses what is guarded must say why.
+    pub demand_reason: bool,
     /// When the vault locks by itself.
     pub lock_after: LockAfter,
 }

@@ -23,6 +23,10 @@ impl Purpose {
             text.push_str(" and ");
             text.push_str(other);
         }
+        if let Some(why) = &caller.why {
+            text.push_str(", because: ");
+            text.push_str(why.as_str());
+        }
         if let Some(clock) = clock {
             text.push_str(". ");
             text.push_str(clock);

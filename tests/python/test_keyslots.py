@@ -87,8 +87,11 @@ class Keyslots(HouseCase):
         self.assertEqual(len(self.rows("keyslot", "list")), 1)
         self.assert_done(self.add())
 
-    def test_several_holders_must_be_told_apart(self):
-        self.assert_done(self.add("--holder", "bob"))
+    def test_several_holders_must_be_told_apart_and_who_consents_sees_whose_it_is(self):
+        added = self.add("--holder", "bob")
+        self.assert_done(added)
+        self.assertIn("enrol \u201cspare\u201d as a keyslot of bob", added.err)
+        self.assertIn("let \u201cspare\u201d of bob open this vault, too", added.err)
         self.assertEqual([slot["holder"] for slot in self.rows("keyslot", "list")], ["owner", "bob"])
         events = (self.house.data / "audit.log").read_text()
         self.assertIn("keyslot-add", events)

@@ -276,5 +276,13 @@ class Quorum(HouseCase):
         self.assert_refused(locked, 4, "unlock")
 
 
+class NoVault(HouseCase):
+    furnished = False
+
+    def test_there_is_no_quorum_to_show_or_to_set(self):
+        for command in (("show",), ("set", "--unlock", "1", "--guard", "1")):
+            self.assert_refused(self.house.run("quorum", *command, pin=PIN), 1, "rootseal init")
+
+
 if __name__ == "__main__":
     unittest.main()

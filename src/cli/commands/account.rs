@@ -31,7 +31,13 @@ pub(super) async fn run(session: &mut Session, command: AccountCommand) -> Resul
                 .daemon
                 .manager()
                 .await?
-                .remove_account(&name, TokenOptions { token: session.options.token.clone() })
+                .remove_account(
+                    &name,
+                    TokenOptions {
+                        token: session.options.token.clone(),
+                        reason: session.options.reason.clone(),
+                    },
+                )
                 .await?;
             output::confirm(&format!("Removed the account {name}."));
             Ok(())

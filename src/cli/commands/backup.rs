@@ -37,7 +37,11 @@ pub(super) async fn restore(session: &mut Session, path: &Path, older: bool) -> 
     std::io::copy(&mut file, &mut memory).map_err(failed)?;
     memory.flush().and_then(|()| memory.rewind()).map_err(failed)?;
     session.may_ask_all().await?;
-    let options = RestoreOptions { token: session.options.token.clone(), older: Some(older) };
+    let options = RestoreOptions {
+        token: session.options.token.clone(),
+        reason: session.options.reason.clone(),
+        older: Some(older),
+    };
     session.daemon.vault().await?.restore(options, memory.as_fd().into()).await?;
     output::confirm("Restored, with new keys. It is locked.");
     Ok(())

@@ -16,6 +16,7 @@ const LONGEST_REQUEST: usize = 256 * 1024;
 pub(super) async fn run(session: &mut Session, profile: &str) -> Result<(), Error> {
     let options = CredentialsOptions {
         token: session.options.token.clone(),
+        reason: session.options.reason.clone(),
         endpoint: variable(["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]),
         region: variable(["AWS_REGION", "AWS_DEFAULT_REGION"]),
         // Without a surface of our own, an agent of the user (a tray) may still show the prompt.

@@ -39,7 +39,8 @@ async fn import(session: &mut Session, account: &str, file: &Path) -> Result<(),
     let csv = handover::inlet(&input::read(file)?)?;
     session.may_ask().await?;
     let account = session.daemon.account(account).await?;
-    let options = TokenOptions { token: session.options.token.clone() };
+    let options =
+        TokenOptions { token: session.options.token.clone(), reason: session.options.reason.clone() };
     let id = account.import_access_key(options, csv.as_fd().into()).await?;
     output::lines([id])?;
     output::confirm("The key is sealed. The file still holds it: delete it, and its copies.");

@@ -13,14 +13,27 @@ pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Resul
         KeyslotCommand::Add { label, holder, with, key } => {
             let token = session.options.token.clone();
             let Chosen { slot, generate, management_key } = key_choice::read(key)?;
-            let options = AddKeyslotOptions { holder, with, token, slot, generate, management_key };
+            let options = AddKeyslotOptions {
+                holder,
+                with,
+                token,
+                reason: session.options.reason.clone(),
+                slot,
+                generate,
+                management_key,
+            };
             add(session, &label, options).await
         }
         KeyslotCommand::List => list(session).await,
         KeyslotCommand::Remove { id } => {
             session.may_ask_all().await?;
             let token = session.options.token.clone();
-            session.daemon.vault().await?.remove_keyslot(&id, TokenOptions { token }).await?;
+            session
+                .daemon
+                .vault()
+                .await?
+                .remove_keyslot(&id, TokenOptions { token, reason: session.options.reason.clone() })
+                .await?;
             output::confirm("Removed. Copies of the vault made before still open with its token.");
             Ok(())
         }
@@ -31,7 +44,12 @@ pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Resul
         KeyslotCommand::Rekey => {
             session.may_ask_all().await?;
             let token = session.options.token.clone();
-            session.daemon.vault().await?.rekey(TokenOptions { token }).await?;
+            session
+                .daemon
+                .vault()
+                .await?
+                .rekey(TokenOptions { token, reason: session.options.reason.clone() })
+                .await?;
             output::confirm("New keys. Copies of the vault made before still open with the tokens of then.");
             Ok(())
         }
@@ -48,7 +66,12 @@ async fn add(session: &mut Session, label: &str, options: AddKeyslotOptions) -> 
 async fn check(session: &mut Session, id: &str) -> Result<(), Error> {
     session.may_ask_all().await?;
     let token = session.options.token.clone();
-    let checked = session.daemon.vault().await?.check_keyslot(id, TokenOptions { token }).await?;
+    let checked = session
+        .daemon
+        .vault()
+        .await?
+        .check_keyslot(id, TokenOptions { token, reason: session.options.reason.clone() })
+        .await?;
     if session.options.json {
         return output::json(&checked);
     }

@@ -32,7 +32,9 @@ pub(super) async fn run(session: &mut Session, command: QuorumCommand) -> Result
             session.may_ask_all().await?;
             let token = session.options.token.clone();
             let vault = session.daemon.vault().await?;
-            vault.set_thresholds(unlock, guard, TokenOptions { token }).await?;
+            vault
+                .set_thresholds(unlock, guard, TokenOptions { token, reason: session.options.reason.clone() })
+                .await?;
             output::confirm("Set. Copies of the vault made before still open with the holders of then.");
             Ok(())
         }
@@ -43,6 +45,14 @@ pub(super) async fn run(session: &mut Session, command: QuorumCommand) -> Result
 async fn show(session: &Session) -> Result<(), Error> {
     session.daemon.manager().await?.tokens().await?;
     let vault = properties(session).await?;
+    if vault.keyslots.is_empty() {
+        let why = if vault.problem.is_empty() {
+            "there is no vault yet: run `rootseal init`"
+        } else {
+            &vault.problem
+        };
+        return Err(Error::Missing(why.to_owned()));
+    }
     let mut holders: BTreeMap<String, Vec<KeyslotRow>> = BTreeMap::new();
     for slot in vault.keyslots {
         holders.entry(slot.holder.clone()).or_default().push(slot);

@@ -28,6 +28,7 @@ pub(super) async fn run(session: &mut Session, command: TotpCommand) -> Result<(
                 in_vault: in_vault.then_some(true),
                 touch: no_touch.then_some(false),
                 token: session.options.token.clone(),
+                reason: session.options.reason.clone(),
             };
             add(session, &account, &seed, options).await
         }
@@ -38,7 +39,14 @@ pub(super) async fn run(session: &mut Session, command: TotpCommand) -> Result<(
             let account = session.daemon.account(&account).await?;
             let from_token = (!from_tokens.is_empty()).then_some(from_tokens);
             let token = session.options.token.clone();
-            let reply = account.remove_totp(RemoveTotpOptions { mfa_serial, from_token, token }).await?;
+            let reply = account
+                .remove_totp(RemoveTotpOptions {
+                    mfa_serial,
+                    from_token,
+                    token,
+                    reason: session.options.reason.clone(),
+                })
+                .await?;
             output::confirm("Removed the seed.");
             if !reply.left_on.is_empty() {
                 output::note(&format!(
@@ -115,7 +123,11 @@ async fn code(session: &mut Session, account: &str, mfa_serial: Option<String>) 
     let outlet = Outlet::new()?;
     let until = account
         .get_totp(
-            GetTotpOptions { mfa_serial, token: session.options.token.clone() },
+            GetTotpOptions {
+                mfa_serial,
+                token: session.options.token.clone(),
+                reason: session.options.reason.clone(),
+            },
             outlet.write_end().into(),
         )
         .await?;

@@ -17,7 +17,15 @@ pub(super) async fn init(
     session.may_ask().await?;
     let token = session.options.token.clone();
     let Chosen { slot, generate, management_key } = key_choice::read(key)?;
-    let options = CreateVaultOptions { label, holder, token, slot, generate, management_key };
+    let options = CreateVaultOptions {
+        label,
+        holder,
+        token,
+        reason: session.options.reason.clone(),
+        slot,
+        generate,
+        management_key,
+    };
     session.daemon.manager().await?.create_vault(options).await?;
     output::confirm("The vault is made and unlocked. Keep a second token for it in a safe place.");
     Ok(())
@@ -26,7 +34,12 @@ pub(super) async fn init(
 pub(super) async fn unlock(session: &mut Session) -> Result<(), Error> {
     session.may_ask().await?;
     let token = session.options.token.clone();
-    session.daemon.vault().await?.unlock(TokenOptions { token }).await?;
+    session
+        .daemon
+        .vault()
+        .await?
+        .unlock(TokenOptions { token, reason: session.options.reason.clone() })
+        .await?;
     output::confirm("Unlocked.");
     Ok(())
 }

@@ -19,6 +19,8 @@ pub struct AddTotpOptions {
     pub touch: Option<bool>,
     /// The token to use.
     pub token: Option<String>,
+    /// Why it is asked for.
+    pub reason: Option<String>,
 }
 
 /// What `AddTotp` answers.
@@ -39,6 +41,8 @@ pub struct GetTotpOptions {
     pub mfa_serial: Option<String>,
     /// The token to use.
     pub token: Option<String>,
+    /// Why it is asked for.
+    pub reason: Option<String>,
 }
 
 /// What `RemoveTotp` takes.
@@ -51,6 +55,8 @@ pub struct RemoveTotpOptions {
     pub from_token: Option<Vec<String>>,
     /// The token that consents.
     pub token: Option<String>,
+    /// Why it is asked for.
+    pub reason: Option<String>,
 }
 
 /// What `RemoveTotp` answers.

@@ -13,6 +13,8 @@ pub struct CreateVaultOptions {
     pub holder: Option<String>,
     /// The token to enrol.
     pub token: Option<String>,
+    /// Why it is asked for.
+    pub reason: Option<String>,
     /// PIV: the slot.
     pub slot: Option<String>,
     /// PIV: the algorithm of a key to be made.
@@ -31,6 +33,8 @@ pub struct AddKeyslotOptions {
     pub with: Option<String>,
     /// The token to enrol.
     pub token: Option<String>,
+    /// Why it is asked for.
+    pub reason: Option<String>,
     /// PIV: the slot.
     pub slot: Option<String>,
     /// PIV: the algorithm of a key to be made.
@@ -45,6 +49,8 @@ pub struct AddKeyslotOptions {
 pub struct RestoreOptions {
     /// The tokens that consent.
     pub token: Option<String>,
+    /// Why it is asked for.
+    pub reason: Option<String>,
     /// Also over a later state that is sound.
     pub older: Option<bool>,
 }
@@ -87,6 +93,8 @@ pub struct CredentialsOptions {
     pub no_prompt: Option<bool>,
     /// The token to use.
     pub token: Option<String>,
+    /// Why it is asked for.
+    pub reason: Option<String>,
 }
 
 /// What `GetCredentials` answers: exactly one of the two is there.
@@ -113,6 +121,8 @@ pub struct FinishReply {
 pub struct TokenOptions {
     /// The token to use; where it is not named, the only suitable one.
     pub token: Option<String>,
+    /// Why it is asked for.
+    pub reason: Option<String>,
 }
 
 /// What `Check` answers.

@@ -42,7 +42,8 @@ impl Service {
         if let Err(error) = &slot {
             self.record_refusal(who.caller, &purpose, error).await;
         }
-        let request = Arc::new(AddSlot { label, slot: Mutex::new(Some(slot?)) });
+        let slot = slot?;
+        let request = Arc::new(AddSlot { label, holder: slot.holder.clone(), slot: Mutex::new(Some(slot)) });
         let Done { yielded: (staged, id), purpose, token, saving, .. } =
             self.guarded(request, consenting).await?;
         self.record(who.caller, &purpose, Some(&token)).await?;
@@ -60,7 +61,8 @@ impl Service {
         let _turn = self.turn.lock().await;
         self.refresh().await?;
         let (header, _) = self.keeper.glance(House::header).await?;
-        let slot = SlotName::new(&new.label, &holder(&new, &header)?)?;
+        let holder = holder(&new, &header)?;
+        let slot = SlotName::new(&new.label, &holder)?;
         vacant(&new.label, &labels(&header))?;
         // A token that could not consent afterwards is found out before anything is made on the new one.
         if let Err(error) = self.find_key(&consenting, header.clone(), Lock::Guard).await {
@@ -68,7 +70,8 @@ impl Service {
             return Err(Error::ConsentChoice(tokens));
         }
         let token = self.find_further(who.token, &new.key, &header).await?;
-        let warned = Purpose::new(purpose.event, format!("{}{}", purpose.act, warning(&token)));
+        let act = format!("{} of {holder}{}", purpose.act, warning(&token));
+        let warned = Purpose::new(purpose.event, act);
         let asker = Asker { who, purpose: &warned };
         slot.with(self.enrol(&asker, &token, new.key).await?, self.clock.now())
     }
@@ -140,6 +143,8 @@ pub(super) fn labels(header: &Header) -> Vec<String> {
 
 struct AddSlot {
     label: String,
+    /// Those who consent must see whose it is: it counts as theirs from then on.
+    holder: String,
     /// Taken out when it is sealed.
     slot: Mutex<Option<NewSlot>>,
 }
@@ -156,7 +161,7 @@ impl Guarded for AddSlot {
     }
 
     fn purpose(&self, _: Option<&()>) -> Purpose {
-        let act = format!("let \u{201c}{}\u{201d} open this vault, too", self.label);
+        let act = format!("let \u{201c}{}\u{201d} of {} open this vault, too", self.label, self.holder);
         Purpose::new("keyslot-add", act)
     }
 
