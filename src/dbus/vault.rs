@@ -183,7 +183,8 @@ impl Vault {
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
         let restored = async {
-            let bytes = pipe::read_most(input.into(), LARGEST_VAULT).await?.to_vec();
+            // No secret: it is sealed.
+            let bytes = std::mem::take(&mut *pipe::read_most(input.into(), LARGEST_VAULT).await?);
             Ok::<(), Error>(self.0.service.restore(bytes, older, who).await?)
         };
         while_there(&caller, restored).await

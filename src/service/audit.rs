@@ -83,7 +83,6 @@ impl Service {
                 Ok(house.unlocked()?.index().log())
             })
             .await?;
-        self.autolock.opened();
         self.journal("the vault is unlocked");
         if let Some(sealed) = sealed {
             self.look_for_losses(caller, place(sealed)).await;

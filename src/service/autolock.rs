@@ -55,7 +55,7 @@ impl Autolock {
     pub(super) fn opened(&self) {
         let now = now();
         if let Ok(mut open) = self.open.lock() {
-            open.get_or_insert(Open { since: now, used: now });
+            *open = Some(Open { since: now, used: now });
         }
         self.changed.notify_one();
     }
@@ -108,7 +108,6 @@ impl Service {
                         // The daemon is stopping, and locks by itself.
                         return Ok(());
                     }
-                    self.autolock.locked();
                     continue;
                 }
                 deadline => set(&timer, deadline)?,
@@ -181,7 +180,6 @@ mod tests {
         autolock.opened();
         let (first, since) = (autolock.deadline().unwrap(), autolock.open.lock().unwrap().unwrap().since);
         autolock.used();
-        autolock.opened();
         assert!(autolock.deadline().unwrap() >= first);
         assert_eq!(autolock.open.lock().unwrap().unwrap().since, since);
         autolock.locked();

@@ -22,6 +22,8 @@ impl Service {
     /// # Errors
     /// [`Error::Damaged`] and its like; [`Error::NoVault`].
     pub async fn backup(&self, who: Who<'_>) -> Result<Vec<u8>, Error> {
+        // Between a file that is replaced and a vault that does not know of it yet, both would look damaged.
+        let _quiet = self.saving.lock().await;
         let bytes = self.disk.peek_vault().await?.ok_or(Error::NoVault)?;
         let (copy, path) = (bytes.clone(), self.path.clone());
         self.keeper
@@ -69,14 +71,19 @@ impl Service {
         let header = copy.header().clone();
         let _turn = self.turn.lock().await;
         self.refresh().await?;
-        let (seen, there) = self.keeper.ask(|house| (house.machine.seen, there(house))).await?;
-        may_replace(&header, seen.as_ref(), there, older)?;
-        *purpose = Purpose::new("vault-restore", act(&header, seen.as_ref(), there));
+        drop(self.saving.lock().await);
+        let place = self.keeper.run(|house| Place::of(house)).await?;
+        place.may_take(&header, older)?;
+        *purpose = Purpose::new("vault-restore", place.act(&header));
         let key = self.find_key(&who, header, Lock::Guard).await?;
         let asker = Asker { who, purpose };
         let Keys { unlock, guard, token } =
             self.open_locks(&asker, key, Wanted { unlock: true, guard: true }).await?;
         let saving = Arc::clone(&self.saving).lock_owned().await;
+        if self.keeper.run(|house| Place::of(house)).await? != place {
+            return Err(Error::Failed("the vault changed while the prompt was shown: nothing was done"));
+        }
+        let (seen, keep) = (place.seen, if place.there.is_some() { Keep::Previous } else { Keep::Earlier });
         let unlock = unlock.ok_or(Error::Failed("the token gave no unlock key"))?;
         let guard = guard.ok_or(Error::Failed("the token gave no guard key"))?;
         let staged = self
@@ -95,7 +102,7 @@ impl Service {
         let saved = tokio::spawn(async move {
             // What the copy had sealed of the log is older.
             let (staged, _locked_before_it_serves) = service.anchored(staged).await?;
-            if let Err(error) = service.disk.save_vault(staged.bytes().to_vec(), Keep::Previous).await {
+            if let Err(error) = service.disk.save_vault(staged.bytes().to_vec(), keep).await {
                 service.resume_session().await;
                 return Err(error);
             }
@@ -116,41 +123,73 @@ impl Service {
     }
 }
 
-/// The generation of what is in the vault's place, where that is sound.
-fn there(house: &House) -> Option<u64> {
-    house.header().ok().map(|(header, _)| header.generation())
+/// What a restored vault takes the place of.
+#[derive(PartialEq, Eq)]
+struct Place {
+    /// What this machine saw last.
+    seen: Option<Seen>,
+    /// The header of what is there, where that is sound.
+    there: Option<Header>,
 }
 
-fn may_replace(header: &Header, seen: Option<&Seen>, there: Option<u64>, older: bool) -> Result<(), Error> {
-    if seen.is_some_and(|seen| seen.vault_id != header.vault_id()) {
-        return Err(Error::Invalid(
-            "this is a backup of another vault: to open it on this machine, use another data directory"
-                .to_owned(),
-        ));
+impl Place {
+    fn of(house: &House) -> Result<Self, Error> {
+        house.trusted()?;
+        Ok(Self { seen: house.machine.seen, there: house.header().ok().map(|(header, _)| header) })
     }
-    match there {
-        Some(there) if there >= header.generation() && !older => Err(Error::InUse(format!(
-            "the vault that is there has generation {there} and is sound, the backup has {}: what was changed since \
-             would be lost; say --older to restore it all the same",
-            header.generation()
-        ))),
-        _ => Ok(()),
-    }
-}
 
-fn act(header: &Header, seen: Option<&Seen>, there: Option<u64>) -> String {
-    let generation = header.generation();
-    let place = match (there, seen) {
-        (Some(there), _) => format!(" in place of generation {there}"),
-        (None, Some(seen)) => {
-            format!(" in place of generation {}, which is damaged or gone", seen.generation)
+    /// Refuses a copy of another vault; what a later one would lose, unless that is said; and, where the vault that is
+    /// there wants more holders, that fewer take it back.
+    fn may_take(&self, copy: &Header, older: bool) -> Result<(), Error> {
+        let ids = [self.seen.map(|seen| seen.vault_id), self.there.as_ref().map(Header::vault_id)];
+        if ids.into_iter().flatten().any(|id| id != copy.vault_id()) {
+            return Err(Error::Invalid(
+                "this is a backup of another vault: to open it on this machine, use another data directory"
+                    .to_owned(),
+            ));
         }
-        (None, None) => String::new(),
-    };
-    let removed = if seen.is_some_and(|seen| seen.epoch > header.epoch()) {
-        "; keyslots that were removed since open it again"
-    } else {
-        ""
-    };
-    format!("restore the vault of generation {generation}{place}{removed}")
+        let Some(there) = &self.there else { return Ok(()) };
+        for lock in [Lock::Unlock, Lock::Guard] {
+            let (now, then) = (there.thresholds().of(lock), copy.thresholds().of(lock));
+            if then < now {
+                return Err(Error::InUse(format!(
+                    "the vault that is there is sound and wants {now} holders where the backup wants {then}: lower \
+                     that with `rootseal quorum set` first"
+                )));
+            }
+        }
+        let later = there.epoch() > copy.epoch() || there.generation() >= copy.generation();
+        if later && !older {
+            return Err(Error::InUse(format!(
+                "the vault that is there has generation {} and is sound, the backup has {}: what was changed since \
+                 would be lost; say --older to restore it all the same",
+                there.generation(),
+                copy.generation()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The words of the prompt.
+    fn act(&self, copy: &Header) -> String {
+        let place = match (&self.there, self.seen) {
+            (Some(there), _) => format!(" in place of generation {}", there.generation()),
+            (None, Some(seen)) => {
+                format!(" in place of generation {}, which is damaged or gone", seen.generation)
+            }
+            (None, None) => String::new(),
+        };
+        let removed = if self.seen.is_some_and(|seen| seen.epoch > copy.epoch()) {
+            "; keyslots that were removed since open it again"
+        } else {
+            ""
+        };
+        let [unlock, guard] = [Lock::Unlock, Lock::Guard].map(|lock| copy.thresholds().of(lock));
+        let rule = if guard > 1 || !removed.is_empty() {
+            format!("; {unlock} of its holders unlock it, and {guard} use what is guarded")
+        } else {
+            String::new()
+        };
+        format!("restore the vault of generation {}{place}{removed}{rule}", copy.generation())
+    }
 }

@@ -10,6 +10,7 @@ use crate::secret::forgetting;
 use crate::token::registry::Present;
 use crate::token::{Derived, Kind, Wanted};
 use crate::vault::{Collected, Header, Keyslot, Lock, SlotId, VaultError};
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -123,7 +124,7 @@ impl Service {
         lock: Lock,
     ) -> Result<Match, Error> {
         let needed = header.thresholds().of(lock).into();
-        if wanted.is_some_and(|ids| ids.split(',').count() < needed) {
+        if wanted.is_some_and(|ids| ids.split(',').collect::<HashSet<_>>().len() < needed) {
             return Err(Error::TooFewNamed(needed));
         }
         let Tokens { present, hints, busy } = self.present_tokens(wanted).await?;

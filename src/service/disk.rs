@@ -163,8 +163,8 @@ impl Disk {
         let lost = self.writer.run(move |desk| {
             let log = desk.log()?;
             let lost = log.lost_since(sealed)?;
-            let known = log.lost().map(|known| (known.seq, known.head.clone()));
-            Ok(lost.filter(|lost| Some((lost.seq, lost.head.clone())) != known))
+            // Once it says so, it says so until its file is put away.
+            Ok(lost.filter(|_| log.lost().is_none()))
         });
         lost.await?.map_err(Error::AuditFailed)
     }

@@ -17,9 +17,10 @@ pub(super) struct SlotName {
 impl SlotName {
     pub(super) fn new(label: &str, holder: &str) -> Result<Self, Error> {
         for (field, text) in [("label", label), ("holder", holder)] {
-            if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
+            if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) || text.trim() != text
+            {
                 return Err(Error::Invalid(format!(
-                    "the {field} must have 1 to 64 bytes and no control characters"
+                    "the {field} must have 1 to 64 bytes, no control characters, and no space at its ends"
                 )));
             }
         }

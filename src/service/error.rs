@@ -57,7 +57,9 @@ pub enum Error {
     #[error("several tokens fit, name those to use with --token ID[,ID]: {0}")]
     TokenChoice(String),
     /// One alone cannot do it.
-    #[error("{0} holders must consent, each with a token: name as many, as --token ID,ID, or none")]
+    #[error(
+        "{0} holders must consent, each with a token: name as many, with commas between their ids, or none"
+    )]
     TooFewNamed(usize),
     /// Several could consent.
     #[error("several connected tokens open this vault, name the one that consents with --with: {0}")]

@@ -97,6 +97,12 @@ impl Service {
             // Before the turn: whoever needs no code need not wait for this one's.
             self.wait_for_fresh_step(seed(&**request, plan.as_ref()), who.prompter).await?;
             let _turn = self.turn.lock().await;
+            // What has just changed the keys may still be on its way to the disk.
+            drop(self.saving.lock().await);
+            let (now, _) = self.keeper.glance(House::header).await?;
+            if now.epoch() != key.epoch() {
+                continue;
+            }
             let same = self.plan(request).await.is_ok_and(|now| now == plan);
             let fresh = self.missing(seed(&**request, plan.as_ref())).await? == 0;
             if same && fresh {

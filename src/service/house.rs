@@ -1,5 +1,6 @@
 //! Everything that is open or shut with the vault: owned by the keeper's task alone.
 
+use super::autolock::Autolock;
 use super::error::Error;
 use super::machine::Machine;
 use super::problem::Problem;
@@ -24,18 +25,20 @@ pub(super) struct House {
     pub(super) machine: Machine,
     /// The keys of the audit log, for as long as the vault is open. Nobody else keeps them.
     pub(super) audit: Option<Arc<Session>>,
+    autolock: Arc<Autolock>,
     path: PathBuf,
     /// Set when the machine's own memory cannot be read: without it a rollback would go unseen.
     distrust: Option<Problem>,
 }
 
 impl House {
-    pub(super) fn new(path: PathBuf, machine: Machine) -> Self {
+    pub(super) fn new(path: PathBuf, machine: Machine, autolock: Arc<Autolock>) -> Self {
         Self {
             vault: Vault::Absent,
             sessions: Sessions::default(),
             machine,
             audit: None,
+            autolock,
             path,
             distrust: None,
         }
@@ -79,6 +82,19 @@ impl House {
         SealedVault::parse(bytes)?.check(self.machine.seen.as_ref())
     }
 
+    /// A vault that was just made.
+    pub(super) fn open_new(&mut self, vault: UnlockedVault, audit: Arc<Session>) {
+        self.machine = Machine { seen: Some(vault.seen()), ..Machine::default() };
+        self.vault = Vault::Unlocked(Box::new(vault));
+        self.audit = Some(audit);
+        self.autolock.opened();
+    }
+
+    /// Why no vault is believed here at all, if so.
+    pub(super) fn trusted(&self) -> Result<(), Error> {
+        self.distrust.as_ref().map_or(Ok(()), |problem| Err(problem.error()))
+    }
+
     /// The open vault.
     pub(super) fn unlocked(&self) -> Result<&UnlockedVault, Error> {
         match &self.vault {
@@ -116,6 +132,7 @@ impl House {
                     self.machine.seen = Some(vault.seen());
                     self.vault = Vault::Unlocked(Box::new(vault));
                     self.audit = audit;
+                    self.autolock.opened();
                     Ok(())
                 }
                 Err((_vault, error)) => {
@@ -139,6 +156,7 @@ impl House {
         match std::mem::replace(&mut self.vault, Vault::Absent) {
             Vault::Unlocked(vault) => {
                 self.vault = Vault::Locked(vault.lock());
+                self.autolock.locked();
                 true
             }
             other @ (Vault::Absent | Vault::Damaged(_) | Vault::Locked(_)) => {

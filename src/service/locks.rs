@@ -47,6 +47,13 @@ pub(super) struct Tokens {
     pub(super) busy: bool,
 }
 
+impl Key {
+    /// Which keys it is for: they are others after a rekey.
+    pub(super) const fn epoch(&self) -> u64 {
+        self.header.epoch()
+    }
+}
+
 impl Service {
     /// The token that opens this vault, if there is one and somebody would see its prompt.
     pub(super) async fn find_key(&self, who: &Who<'_>, header: Header, lock: Lock) -> Result<Key, Error> {
@@ -65,6 +72,18 @@ impl Service {
         key: Key,
         wanted: Wanted,
     ) -> Result<Keys, Error> {
+        let mut locks = self.locks.subscribe();
+        tokio::select! {
+            biased;
+            _locked = locks.changed() => {
+                asker.who.prompter.done().await.unwrap_or(());
+                Err(Error::Cancelled)
+            }
+            keys = self.collect(asker, key, wanted) => keys,
+        }
+    }
+
+    async fn collect(&self, asker: &Asker<'_>, key: Key, wanted: Wanted) -> Result<Keys, Error> {
         let Key { first, header } = key;
         let mut consents = Consents::new(&header, wanted);
         let mut next = first;

@@ -88,7 +88,9 @@ pub struct Service {
     /// Which keyslot each connected token was, by the token's id, when it was last asked.
     enrolled: Mutex<HashMap<String, SlotId>>,
     clock: Arc<Watch>,
-    autolock: Autolock,
+    autolock: Arc<Autolock>,
+    /// Counts how often somebody wanted the vault locked.
+    locks: watch::Sender<u64>,
     settings: Settings,
     path: PathBuf,
     /// Whoever holds it prompts: people see one question at a time.
@@ -119,7 +121,8 @@ impl Service {
             Err(_unreadable) => None,
         };
         let state_problem = machine.is_none();
-        let mut house = House::new(path.clone(), machine.unwrap_or_default());
+        let autolock = Arc::new(Autolock::new(settings.lock_after));
+        let mut house = House::new(path.clone(), machine.unwrap_or_default(), Arc::clone(&autolock));
         if state_problem {
             house.distrust(&path.with_file_name("state.cbor"));
         }
@@ -133,7 +136,8 @@ impl Service {
             tokens: Mutex::new(Registry::new(settings.hid_sockets.clone(), settings.pcsc)),
             enrolled: Mutex::default(),
             clock: Arc::new(Watch::new(clock)),
-            autolock: Autolock::new(settings.lock_after),
+            autolock,
+            locks: watch::Sender::new(0),
             settings,
             path,
             turn: tokio::sync::Mutex::new(()),

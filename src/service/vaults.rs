@@ -6,7 +6,7 @@ use super::house::{House, Vault};
 use super::locks::{Asker, name};
 use super::purpose::Purpose;
 use super::who::Who;
-use super::{Service, vault_error};
+use super::{Service, count, vault_error};
 use crate::secret::forgetting;
 use crate::store::Keep;
 use crate::token::{NewKey, Wanted};
@@ -87,17 +87,7 @@ impl Service {
         let service = Arc::clone(self);
         let saved = tokio::spawn(async move {
             service.disk.save_vault(bytes, Keep::Previous).await?;
-            service
-                .keeper
-                .ask(move |house| {
-                    let vault = vault.into_unlocked();
-                    house.machine =
-                        super::machine::Machine { seen: Some(vault.seen()), ..Default::default() };
-                    house.vault = Vault::Unlocked(Box::new(vault));
-                    house.audit = Some(session);
-                })
-                .await?;
-            service.autolock.opened();
+            service.keeper.ask(move |house| house.open_new(vault.into_unlocked(), session)).await?;
             service.journal("the vault is made");
             service.remember().await?;
             drop(saving);
@@ -145,8 +135,9 @@ impl Service {
     /// # Errors
     /// The daemon is stopping.
     pub async fn lock(&self) -> Result<(), Error> {
+        // Whoever is about to open it gives up.
+        self.locks.send_modify(count);
         if self.keeper.ask(super::house::House::lock).await? {
-            self.autolock.locked();
             self.changed();
             self.journal("the vault is locked");
         }
@@ -158,6 +149,7 @@ impl Service {
     /// # Errors
     /// [`Error::Damaged`] and its like; [`Error::Locked`].
     pub async fn check(&self) -> Result<(u64, u64), Error> {
+        let _quiet = self.saving.lock().await;
         let bytes = self.disk.peek_vault().await?.ok_or(Error::NoVault)?;
         let path = self.path.clone();
         self.keeper

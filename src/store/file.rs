@@ -170,7 +170,7 @@ impl Store for FileStore {
         }
         match keep {
             Keep::Previous if current.is_some() => self.keep_previous()?,
-            Keep::Previous => {}
+            Keep::Previous | Keep::Earlier => {}
             // Before the rename: should it fail, the vault that is there is still the one that counts.
             Keep::Nothing => self.remove(PREVIOUS)?,
         }

@@ -53,6 +53,8 @@ pub trait Store: Send {
 pub enum Keep {
     /// It stays, as the previous generation.
     Previous,
+    /// It goes, for it is of no use. One that was kept before stays.
+    Earlier,
     /// Neither it nor an earlier one stays: a token that was removed would open them.
     Nothing,
 }

@@ -64,7 +64,7 @@ class Keyslots(HouseCase):
         self.assert_refused(same, 1, "already", "demo key")
         absent = self.house.run("--token", "fido_00000000", "keyslot", "add", "--label", "x", pin=PIN)
         self.assert_refused(absent, 5, "fido_00000000")
-        for label in ("", "a" * 65, "a\nb"):
+        for label in ("", "a" * 65, "a\nb", " a", "a "):
             self.assert_refused(self.house.run("keyslot", "add", "--label", label, pin=PIN), 2, "label")
         self.assertEqual((self.house.token.touches(), self.spare.touches()), touches)
 
@@ -90,7 +90,7 @@ class Keyslots(HouseCase):
     def test_several_holders_must_be_told_apart_and_who_consents_sees_whose_it_is(self):
         added = self.add("--holder", "bob")
         self.assert_done(added)
-        self.assertIn("enrol \u201cspare\u201d as a keyslot of bob", added.err)
+        self.assertIn("enrol \u201cspare\u201d as a keyslot of bob, a new holder", added.err)
         self.assertIn("let \u201cspare\u201d of bob open this vault, too", added.err)
         self.assertEqual([slot["holder"] for slot in self.rows("keyslot", "list")], ["owner", "bob"])
         events = (self.house.data / "audit.log").read_text()

@@ -128,6 +128,30 @@ class Quorum(HouseCase):
         self.assertEqual((self.bob.touches(), self.carol.touches()), (touches[0] + 1, touches[1] + 1))
         self.assertEqual(self.house.state(), "unlocked")
 
+    def test_locking_ends_a_consent_that_waits_for_the_next_one(self):
+        self.rule()
+        self.house.must("lock")
+        self.plugged(self.alice)
+        client = self.start("quorum", "set", "--unlock", "1", "--guard", "1")
+        said = self.until_asked(client, b"next holder")
+        # The vault is locked and tells nothing; what is asked for is told all the same.
+        self.assertIn(b"have 1 holder to unlock and 1 holder to use what is guarded consent", said)
+        self.house.must("lock")
+        out, err = client.communicate(timeout=PATIENCE)
+        self.assertEqual((client.returncode, out), (4, b""), err)
+        self.bob.tell("plug")
+        self.assertEqual(self.house.state(), "locked")
+        self.assertEqual(self.rows("quorum", "show")["guard"], 2)
+
+    def test_a_copy_from_before_the_rule_does_not_undo_it(self):
+        copy = self.house.dir / "copy.rseal"
+        self.house.must("vault", "backup", copy)
+        self.rule()
+        before, touches = self.house.vault.read_bytes(), self.alice.touches()
+        refused = self.run_it("vault", "restore", "--older", copy)
+        self.assert_refused(refused, 1, "wants 2 holders where the backup wants 1", "quorum set")
+        self.assertEqual((self.house.vault.read_bytes(), self.alice.touches()), (before, touches))
+
     def test_more_than_are_needed_have_to_be_chosen_from(self):
         self.rule()
         self.plugged(self.alice, self.bob, self.carol)
@@ -136,7 +160,7 @@ class Quorum(HouseCase):
         two = f"{self.id_of(self.bob)},{self.id_of(self.carol)}"
         touches = self.alice.touches()
         one = self.run_it("--token", self.id_of(self.bob), "totp", "code", "prod")
-        self.assert_refused(one, 2, "2 holders", "--token ID,ID")
+        self.assert_refused(one, 2, "2 holders", "commas")
         self.assert_done(self.run_it("--token", two, "totp", "code", "prod"))
         self.assertEqual(self.alice.touches(), touches)
 

@@ -192,6 +192,24 @@ fn a_change_of_keys_that_never_came_is_no_fault() {
 }
 
 #[test]
+fn a_change_of_keys_that_came_at_the_second_try_is_no_fault() {
+    let mut scene = Scene::new("second-try");
+    let before = scene.log.place();
+    scene.log.append(&[Note { opens: Some(for_tests(9, 3)), ..note(REKEYED) }]).unwrap();
+    let first_try = scene.log.place().seq;
+    let now = for_tests(8, 3);
+    scene.log.append(&[Note { opens: Some(Arc::clone(&now)), ..note(REKEYED) }, note("g")]).unwrap();
+    let verify = |sealed: Option<Anchor>| {
+        let known = Known { session: Arc::downgrade(&now), sealed };
+        Snapshot::of(&scene.path()).unwrap().verify(&known).unwrap()
+    };
+    let verdict = verify(Some(scene.log.place()));
+    assert_eq!((verdict.fault, verdict.verified), (None, 2));
+    // Only what the vault has sealed is vouched for.
+    assert_eq!(verify(Some(before)).fault.unwrap().record, first_try);
+}
+
+#[test]
 fn a_log_that_lost_what_was_sealed_is_told_from_one_that_did_not() {
     let scene = Scene::new("lost");
     let good = scene.lines();

@@ -12,14 +12,16 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 pub(super) async fn backup(session: &Session, path: &Path) -> Result<(), Error> {
-    let copy: OwnedFd = session.daemon.vault().await?.backup().await?.into();
     let failed = |source| Error::Write { path: path.to_owned(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    let written = std::io::copy(&mut File::from(copy), &mut file).and_then(|_length| file.sync_all());
-    if let Err(error) = written {
+    let written = async {
+        let copy: OwnedFd = session.daemon.vault().await?.backup().await?.into();
+        std::io::copy(&mut File::from(copy), &mut file).and_then(|_length| file.sync_all()).map_err(failed)
+    };
+    if let Err(error) = written.await {
         // Half a copy would be taken for one.
         let _nothing_more_to_do = std::fs::remove_file(path);
-        return Err(failed(error));
+        return Err(error);
     }
     output::confirm("Copied. It opens with the tokens that open the vault now, whatever becomes of that.");
     Ok(())

@@ -70,7 +70,10 @@ impl Service {
             return Err(Error::ConsentChoice(tokens));
         }
         let token = self.find_further(who.token, &new.key, &header).await?;
-        let act = format!("{} of {holder}{}", purpose.act, warning(&token));
+        // One more person to be counted: who consents to that should not take it for a spare.
+        let known = header.keyslots().iter().any(|slot| slot.holder() == holder);
+        let new_holder = if known { "" } else { ", a new holder" };
+        let act = format!("{} of {holder}{new_holder}{}", purpose.act, warning(&token));
         let warned = Purpose::new(purpose.event, act);
         let asker = Asker { who, purpose: &warned };
         slot.with(self.enrol(&asker, &token, new.key).await?, self.clock.now())

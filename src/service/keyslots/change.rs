@@ -38,6 +38,15 @@ impl SlotChange {
         }
     }
 
+    /// What is asked for, whatever the vault is like: a locked one does not say, and who consents must know.
+    fn asked(self) -> String {
+        match self {
+            Self::Remove(id) => format!("remove the keyslot {id}, and make new keys"),
+            Self::Rekey => "make new keys for all keyslots".to_owned(),
+            Self::Thresholds { unlock, guard } => rule(unlock, guard),
+        }
+    }
+
     /// What it does, in the words of the prompt; or why it cannot be done.
     fn act(self, header: &Header) -> Result<String, Error> {
         match self {
@@ -47,14 +56,10 @@ impl SlotChange {
                 let (label, holder) = (quoted(slot.label()), slot.holder());
                 Ok(format!("remove the keyslot {label} of {holder}, and make new keys"))
             }
-            Self::Rekey => Ok("make new keys for all keyslots".to_owned()),
+            Self::Rekey => Ok(self.asked()),
             Self::Thresholds { .. } => {
-                let thresholds = self.thresholds(header)?;
-                Ok(format!(
-                    "have {} to unlock and {} to use what is guarded consent, and make new keys",
-                    holders(thresholds.of(Lock::Unlock).into()),
-                    holders(thresholds.of(Lock::Guard).into()),
-                ))
+                self.thresholds(header)?;
+                Ok(self.asked())
             }
         }
     }
@@ -69,6 +74,14 @@ impl SlotChange {
             ))
         })
     }
+}
+
+fn rule(unlock: u32, guard: u32) -> String {
+    format!(
+        "have {} to unlock and {} to use what is guarded consent, and make new keys",
+        holders(unlock as usize),
+        holders(guard as usize),
+    )
 }
 
 fn holders(count: usize) -> String {
@@ -158,8 +171,7 @@ impl Guarded for Changing {
     }
 
     fn purpose(&self, act: Option<&String>) -> Purpose {
-        let act = act.map_or("change the keyslots, and make new keys", String::as_str);
-        Purpose::new(self.0.event(), act)
+        Purpose::new(self.0.event(), act.cloned().unwrap_or_else(|| self.0.asked()))
     }
 
     fn seed(&self, _: &String) -> Option<SeedKey> {

@@ -51,6 +51,8 @@ impl Service {
         }
         let _turn = self.turn.lock().await;
         self.refresh().await?;
+        // What has just changed the keys may still be on its way to the disk.
+        drop(self.saving.lock().await);
         let (header, _) = self.keeper.glance(House::header).await?;
         let (token, id) = self.token_of(id, who.token, &header).await?;
         let slot = header.keyslot(id).ok_or(Error::Failed("the keyslot is gone"))?;
