@@ -253,9 +253,9 @@ class Readers:
     def service_pid(self) -> int:
         return self._service.pid
 
-    def is_running(self) -> bool:
-        """Whether pcscd is; it may have been killed."""
-        return self._service is not None and self._service.poll() is None
+    def await_end(self) -> None:
+        """Until pcscd has ended, which was killed: a process takes a moment to go."""
+        self._service.wait(PATIENCE)
 
     def restart(self) -> None:
         self.kill()
