@@ -6,7 +6,7 @@ import json
 import shutil
 import unittest
 
-from fakes import ACCOUNT
+from fakes import ACCOUNT, PATIENCE
 from house import PIN, HouseCase
 
 
@@ -116,6 +116,39 @@ class Backup(HouseCase):
         self.copy.write_bytes(whole)
         self.assert_refused(self.restore("--older"), 2, "another vault")
         self.assert_refused(self.restore("--older", pin=None), 2, "another vault")
+
+    def test_another_vault_that_was_never_opened_here_is_not_replaced(self):
+        self.house.stop_daemon()
+        shutil.rmtree(self.house.data)
+        self.house.start_daemon()
+        self.house.must("init", pin=PIN)
+        self.house.stop_daemon()
+        (self.house.data / "state.cbor").unlink()
+        self.house.start_daemon()
+        before = self.house.vault.read_bytes()
+        self.assert_refused(self.restore("--older"), 2, "another vault")
+        self.assertEqual(self.house.vault.read_bytes(), before)
+
+    def test_a_machine_that_lost_its_memory_takes_nothing_for_granted(self):
+        self.house.stop_daemon()
+        before = self.house.vault.read_bytes()
+        (self.house.data / "state.cbor").write_bytes(b"damaged")
+        self.house.start_daemon()
+        self.assert_refused(self.restore("--older"), 7, "state.cbor")
+        self.assertEqual(self.house.vault.read_bytes(), before)
+
+    def test_what_is_changed_while_the_prompt_is_shown_is_not_lost(self):
+        self.house.token.tell("mode demand")
+        client = self.house.start("vault", "restore", "--older", self.copy)
+        self.house.token.tell("wait-touch")
+        self.house.must("account", "add", "later", "--account-id", ACCOUNT)
+        before = self.house.vault.read_bytes()
+        self.house.token.tell("touch")
+        out, err = client.communicate(timeout=PATIENCE)
+        self.assertEqual((client.returncode, out), (1, b""), err)
+        self.assertIn(b"the vault changed while the prompt was shown", err)
+        self.assertEqual(self.house.vault.read_bytes(), before)
+        self.assertIn("later", self.house.must("account", "list"))
 
     def test_a_wrong_pin_or_nobody_to_ask_restores_nothing(self):
         before = self.house.vault.read_bytes()

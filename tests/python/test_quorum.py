@@ -282,6 +282,8 @@ class Quorum(HouseCase):
                 self.assert_refused(absent, 5, "bob's")
                 self.assertEqual(self.house.state(), "locked" if lock else "unlocked")
             self.assertEqual(self.house.vault.read_bytes(), before)
+            said = "opens" if rule[1] == 1 else "does its part in opening"
+            self.assertIn(f"carol {said} both locks", self.assert_done(self.run_it("keyslot", "check")))
             self.assert_done(self.run_it("unlock"))
         self.assert_refused(self.run_it("keyslot", "check", "0" * 32), 1, "no keyslot")
 

@@ -4,7 +4,7 @@ use super::Session;
 use crate::cli::args::AccountCommand;
 use crate::cli::error::Error;
 use crate::cli::output;
-use crate::dbus::proxy::{AccountProperties, AccountRow, AddAccountOptions, TokenOptions};
+use crate::dbus::proxy::{AccountProperties, AccountRow, AddAccountOptions};
 
 pub(super) async fn run(session: &mut Session, command: AccountCommand) -> Result<(), Error> {
     session.may_ask().await?;
@@ -27,18 +27,7 @@ pub(super) async fn run(session: &mut Session, command: AccountCommand) -> Resul
         }
         AccountCommand::Show { name } => show(session, &name).await,
         AccountCommand::Remove { name } => {
-            session
-                .daemon
-                .manager()
-                .await?
-                .remove_account(
-                    &name,
-                    TokenOptions {
-                        token: session.options.token.clone(),
-                        reason: session.options.reason.clone(),
-                    },
-                )
-                .await?;
+            session.daemon.manager().await?.remove_account(&name, session.token_options()).await?;
             output::confirm(&format!("Removed the account {name}."));
             Ok(())
         }

@@ -4,7 +4,6 @@ use super::{Session, account, input};
 use crate::cli::args::KeyCommand;
 use crate::cli::error::Error;
 use crate::cli::{handover, output};
-use crate::dbus::proxy::TokenOptions;
 use rustix::fd::AsFd as _;
 use serde::Serialize;
 use std::path::Path;
@@ -39,8 +38,7 @@ async fn import(session: &mut Session, account: &str, file: &Path) -> Result<(),
     let csv = handover::inlet(&input::read(file)?)?;
     session.may_ask().await?;
     let account = session.daemon.account(account).await?;
-    let options =
-        TokenOptions { token: session.options.token.clone(), reason: session.options.reason.clone() };
+    let options = session.token_options();
     let id = account.import_access_key(options, csv.as_fd().into()).await?;
     output::lines([id])?;
     output::confirm("The key is sealed. The file still holds it: delete it, and its copies.");

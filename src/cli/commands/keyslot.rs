@@ -6,7 +6,7 @@ use super::vault::{properties, yes};
 use crate::cli::args::KeyslotCommand;
 use crate::cli::error::Error;
 use crate::cli::output;
-use crate::dbus::proxy::{AddKeyslotOptions, TokenOptions};
+use crate::dbus::proxy::AddKeyslotOptions;
 
 pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Result<(), Error> {
     match command {
@@ -27,13 +27,7 @@ pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Resul
         KeyslotCommand::List => list(session).await,
         KeyslotCommand::Remove { id } => {
             session.may_ask_all().await?;
-            let token = session.options.token.clone();
-            session
-                .daemon
-                .vault()
-                .await?
-                .remove_keyslot(&id, TokenOptions { token, reason: session.options.reason.clone() })
-                .await?;
+            session.daemon.vault().await?.remove_keyslot(&id, session.token_options()).await?;
             output::confirm("Removed. Copies of the vault made before still open with its token.");
             Ok(())
         }
@@ -43,13 +37,7 @@ pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Resul
         KeyslotCommand::Check { id } => check(session, &id.unwrap_or_default()).await,
         KeyslotCommand::Rekey => {
             session.may_ask_all().await?;
-            let token = session.options.token.clone();
-            session
-                .daemon
-                .vault()
-                .await?
-                .rekey(TokenOptions { token, reason: session.options.reason.clone() })
-                .await?;
+            session.daemon.vault().await?.rekey(session.token_options()).await?;
             output::confirm("New keys. Copies of the vault made before still open with the tokens of then.");
             Ok(())
         }
@@ -65,18 +53,14 @@ async fn add(session: &mut Session, label: &str, options: AddKeyslotOptions) -> 
 
 async fn check(session: &mut Session, id: &str) -> Result<(), Error> {
     session.may_ask_all().await?;
-    let token = session.options.token.clone();
-    let checked = session
-        .daemon
-        .vault()
-        .await?
-        .check_keyslot(id, TokenOptions { token, reason: session.options.reason.clone() })
-        .await?;
+    let checked = session.daemon.vault().await?.check_keyslot(id, session.token_options()).await?;
     if session.options.json {
         return output::json(&checked);
     }
+    let several = properties(session).await?.thresholds.1 > 1;
+    let opens = if several { "does its part in opening" } else { "opens" };
     let locks = if checked.guard { "both locks" } else { "the unlock lock" };
-    output::lines([format!("\u{201c}{}\u{201d} of {} opens {locks}", checked.label, checked.holder)])
+    output::lines([format!("\u{201c}{}\u{201d} of {} {opens} {locks}", checked.label, checked.holder)])
 }
 
 async fn list(session: &Session) -> Result<(), Error> {

@@ -24,6 +24,7 @@ use crate::cli::error::Error;
 use crate::cli::pin::PinFiles;
 use crate::cli::refusal::Refusal;
 use crate::dbus::names::OATH_ID;
+use crate::dbus::proxy::TokenOptions;
 
 /// One command under way.
 pub(super) struct Session {
@@ -72,6 +73,11 @@ impl Session {
             return None;
         }
         Surface::find(!stderr_is_captured || !self.options.pin_files.is_empty())
+    }
+
+    /// What every request can say of itself.
+    fn token_options(&self) -> TokenOptions {
+        TokenOptions { token: self.options.token.clone(), reason: self.options.reason.clone() }
     }
 
     /// Lets the daemon ask, if there is anywhere to ask.

@@ -5,7 +5,7 @@ use super::vault::properties;
 use crate::cli::args::QuorumCommand;
 use crate::cli::error::Error;
 use crate::cli::output;
-use crate::dbus::proxy::{KeyslotRow, TokenOptions};
+use crate::dbus::proxy::KeyslotRow;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -30,11 +30,8 @@ pub(super) async fn run(session: &mut Session, command: QuorumCommand) -> Result
     match command {
         QuorumCommand::Set { unlock, guard } => {
             session.may_ask_all().await?;
-            let token = session.options.token.clone();
             let vault = session.daemon.vault().await?;
-            vault
-                .set_thresholds(unlock, guard, TokenOptions { token, reason: session.options.reason.clone() })
-                .await?;
+            vault.set_thresholds(unlock, guard, session.token_options()).await?;
             output::confirm("Set. Copies of the vault made before still open with the holders of then.");
             Ok(())
         }

@@ -6,7 +6,7 @@ use crate::cli::args::{KeyChoice, TokenCommand, VaultCommand};
 use crate::cli::error::Error;
 use crate::cli::output;
 use crate::dbus::names::VAULT_PATH;
-use crate::dbus::proxy::{CreateVaultOptions, TokenOptions, TokenRow, VaultProperties};
+use crate::dbus::proxy::{CreateVaultOptions, TokenRow, VaultProperties};
 
 pub(super) async fn init(
     session: &mut Session,
@@ -33,13 +33,7 @@ pub(super) async fn init(
 
 pub(super) async fn unlock(session: &mut Session) -> Result<(), Error> {
     session.may_ask().await?;
-    let token = session.options.token.clone();
-    session
-        .daemon
-        .vault()
-        .await?
-        .unlock(TokenOptions { token, reason: session.options.reason.clone() })
-        .await?;
+    session.daemon.vault().await?.unlock(session.token_options()).await?;
     output::confirm("Unlocked.");
     Ok(())
 }
