@@ -46,7 +46,7 @@ fn vault(items: usize) -> UnlockedVault {
         unlock: token(),
         guard: Some(token()),
     };
-    let mut vault = NewVault::create(slot, Thresholds::ONE).unwrap().into_unlocked();
+    let mut vault = NewVault::create(vec![slot], Thresholds::ONE).unwrap().into_unlocked();
     let key = crowd::collected(vault.header(), Lock::Guard, &token()).guard_key().unwrap();
     crowd::fill(&mut vault, key, items);
     vault

@@ -244,7 +244,7 @@ fn fill(vault: &mut UnlockedVault, secrets: &Value) -> Result<(), VaultError> {
 fn write_the_vectors() {
     let token = |byte: u8| json!({"unlock": hex(&[byte; 32]), "guard": hex(&[byte | 0xf0; 32])});
     let mut secrets = json!({"tokens": [token(1), token(2)]});
-    let new = NewVault::create(new_slot(0, "alice", &secrets), Thresholds::ONE).unwrap();
+    let new = NewVault::create(vec![new_slot(0, "alice", &secrets)], Thresholds::ONE).unwrap();
     let mut vault = new.into_unlocked();
     fill(&mut vault, &secrets).unwrap();
     let header = vault.header().clone();

@@ -46,7 +46,7 @@ pub(crate) async fn make_vault(socket: &Path, data: &Path, items: usize) -> Vec<
         unlock: unlock.unwrap(),
         guard: Some(guard.with(TokenSecret::copy_from)),
     };
-    let mut vault = NewVault::create(slot, Thresholds::ONE).unwrap().into_unlocked();
+    let mut vault = NewVault::create(vec![slot], Thresholds::ONE).unwrap().into_unlocked();
     let key = crowd::collected(vault.header(), Lock::Guard, &guard).guard_key().unwrap();
     crowd::fill(&mut vault, key, items);
     FileStore::open(data).unwrap().save(vault.lock().bytes(), Keep::Previous).unwrap();

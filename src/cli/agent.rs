@@ -8,10 +8,12 @@ use crate::cli::error::Error;
 use crate::cli::handover;
 use crate::cli::output;
 use crate::cli::pin::PinFiles;
+use crate::cli::recovery;
 use crate::cli::refusal::Refusal;
 use crate::cli::terminal::Terminal;
 use crate::dbus::names::{AGENT_PATH, MANAGER_PATH};
 use crate::dbus::proxy::{PinRequest, PromptSignal, TouchRequest};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -19,6 +21,7 @@ use zbus::export::futures_core::Stream as _;
 use zbus::message::{Header, Message, Type};
 use zbus::names::OwnedUniqueName;
 use zbus::{MatchRule, MessageStream, ObjectPath};
+use zeroize::Zeroizing;
 
 /// Where the user can be told why a token blinks.
 pub(super) enum Surface {
@@ -57,6 +60,8 @@ struct Shared {
     token: Option<String>,
     surface: Surface,
     files: tokio::sync::Mutex<PinFiles>,
+    /// `--recovery-code-file`.
+    code: Option<PathBuf>,
     refusal: Mutex<Option<Refusal>>,
     over: Notify,
 }
@@ -67,6 +72,7 @@ impl Agent {
         daemon: &Daemon,
         surface: Surface,
         files: PinFiles,
+        code: Option<PathBuf>,
         token: Option<String>,
     ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
@@ -74,6 +80,7 @@ impl Agent {
             token,
             surface,
             files: tokio::sync::Mutex::new(files),
+            code,
             refusal: Mutex::default(),
             over: Notify::new(),
         });
@@ -150,6 +157,9 @@ impl Shared {
     }
 
     async fn pin(&self, request: &PinRequest) -> Result<zbus::OwnedFd, Refusal> {
+        if request.is_recovery_code() {
+            return self.code(request).await;
+        }
         let is_pin = !request.is_oath_password();
         if is_pin {
             self.right_token(&request.token)?;
@@ -179,12 +189,36 @@ impl Shared {
         hand_over(&pin)
     }
 
+    /// The recovery code, from its file or typed line by line.
+    async fn code(&self, request: &PinRequest) -> Result<zbus::OwnedFd, Refusal> {
+        let code = match (&self.code, &self.surface) {
+            // What failed once fails again: the daemon says what is wrong with it.
+            (Some(path), _) if request.failed => return Err(Refusal::CodeWrong { path: path.clone() }),
+            (Some(path), _) => recovery::read(path)?,
+            (None, Surface::Terminal(terminal)) => {
+                let mut code = Zeroizing::new(Vec::with_capacity(1024));
+                for line in 1..=4 {
+                    let question = code_question(request, line);
+                    tokio::select! {
+                        typed = terminal.ask(&question) => typed?.with(|line| code.extend_from_slice(line)),
+                        () = self.over.notified() => return Err(Refusal::Cancelled),
+                    }
+                }
+                terminal.clear();
+                code
+            }
+            (None, Surface::Stderr) => return Err(Refusal::NoTerminalForCode),
+        };
+        handover::inlet(&code).map(Into::into).map_err(|error| Refusal::Terminal(error.to_string()))
+    }
+
     fn remember(&self, refusal: Refusal) -> AgentError {
         let text = refusal.to_string();
         let error = match refusal {
             Refusal::NoTerminal { .. }
             | Refusal::NoTerminalForPassword { .. }
             | Refusal::NoTerminalForNew
+            | Refusal::NoTerminalForCode
             | Refusal::Terminal(_)
             | Refusal::NoPrompt => AgentError::NoPrompt(text),
             Refusal::PinFileOpen { .. }
@@ -195,10 +229,16 @@ impl Shared {
             | Refusal::LastTry { .. }
             | Refusal::OtherToken { .. }
             | Refusal::Cancelled => AgentError::Cancelled(text),
+            // Not to be remembered: the daemon knows better what is wrong.
+            Refusal::CodeWrong { .. } => return AgentError::Cancelled(text),
         };
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
         error
     }
+}
+
+fn code_question(request: &PinRequest, line: u32) -> String {
+    format!("Line {line} of 4 of the {}, to {}: ", request.label, request.text)
 }
 
 fn question(request: &PinRequest) -> String {

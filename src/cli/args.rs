@@ -7,6 +7,7 @@ pub(super) use audit::{AuditCommand, AuditFilter};
 pub(super) use codes::{OathCommand, SeedSource, TotpCommand};
 
 use crate::cli::pin::PinFile;
+use crate::dbus::names::{OATH_ID, RECOVERY_ID};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -34,7 +35,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 locked or promp
 5 token missing or blocked, 6 not authorised, 7 vault damaged.";
 
 /// Options of every command.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Options {
     /// Where the daemon is
@@ -51,6 +52,9 @@ pub(super) struct Options {
     /// Use this token and no other (see rootseal token list); where several holders must consent, several
     #[arg(long, global = true, value_name = "ID[,ID]")]
     pub(super) token: Option<String>,
+    /// Use the recovery code in this file in a token's place; where several holders must consent, besides
+    #[arg(long, global = true, value_name = "F")]
+    pub(super) recovery_code_file: Option<PathBuf>,
     /// Why: shown in the prompt and kept in the audit log
     #[arg(long, global = true, value_name = "TEXT")]
     pub(super) reason: Option<String>,
@@ -60,6 +64,25 @@ pub(super) struct Options {
     /// Print JSON where there is something to list
     #[arg(long, global = true)]
     pub(super) json: bool,
+}
+
+impl Options {
+    /// What is to be used: tokens, and the recovery code where a file has it. A token that makes codes is named for
+    /// those alone.
+    pub(super) fn named(&self) -> Option<String> {
+        self.consenting(self.token.clone())
+    }
+
+    /// The same, where other tokens consent than the one that the command is about.
+    pub(super) fn consenting(&self, tokens: Option<String>) -> Option<String> {
+        match (tokens, &self.recovery_code_file) {
+            (None, Some(_)) => Some(RECOVERY_ID.to_owned()),
+            (Some(tokens), Some(_)) if !tokens.starts_with(OATH_ID) => {
+                Some(format!("{tokens},{RECOVERY_ID}"))
+            }
+            (tokens, _) => tokens,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +96,9 @@ pub(super) enum Command {
         /// Whose token it is [default: owner]
         #[arg(long, value_name = "NAME")]
         holder: Option<String>,
+        /// Let a recovery code open the vault, too, and write it into this new file (- for standard output)
+        #[arg(long, value_name = "F")]
+        recovery_code_out: Option<PathBuf>,
         #[command(flatten)]
         key: KeyChoice,
     },
@@ -148,9 +174,12 @@ pub(super) enum KeyslotCommand {
         /// What to call the token
         #[arg(long)]
         label: String,
-        /// Whose token it is [default: the vault's only holder]
+        /// Whose token it is [default: the vault's only holder; of a recovery code: nobody else's]
         #[arg(long, value_name = "NAME")]
         holder: Option<String>,
+        /// No token: a recovery code, written into this new file (- for standard output)
+        #[arg(long, value_name = "F", conflicts_with_all = ["slot", "generate", "management_key_file"])]
+        recovery_code_out: Option<PathBuf>,
         /// The token that consents, where several could
         #[arg(long, value_name = "ID")]
         with: Option<String>,
@@ -335,8 +364,7 @@ pub(super) fn every_day(args: impl Iterator<Item = OsString>) -> Option<Cli> {
     if !ours || args.next().is_some() {
         return None;
     }
-    let options =
-        Options { address, pin_files: Vec::new(), token: None, reason: None, no_prompt: false, json: false };
+    let options = Options { address, ..Options::default() };
     Some(Cli { options, command: Command::Credentials { profile } })
 }
 

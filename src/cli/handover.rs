@@ -60,6 +60,11 @@ impl Outlet {
         self.write.as_fd()
     }
 
+    /// What is left when the daemon alone may write: to be read while it works.
+    pub(super) fn into_read_end(self) -> OwnedFd {
+        self.read
+    }
+
     /// What the daemon wrote before it replied, `limit` bytes at most. Nothing comes afterwards, so the end is not
     /// waited for: the daemon closes its own only after the reply.
     pub(super) fn read(self, limit: usize) -> Result<Zeroizing<Vec<u8>>, Error> {

@@ -13,6 +13,7 @@ mod handover;
 mod https;
 mod output;
 mod pin;
+mod recovery;
 mod refusal;
 mod terminal;
 

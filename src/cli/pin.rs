@@ -99,6 +99,21 @@ impl Entry {
 }
 
 fn read(path: &Path) -> Result<Pin, Refusal> {
+    let bytes = read_private(path, LONGEST + 2)?;
+    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    if text.is_empty() {
+        return Err(Refusal::PinFileEmpty { path: path.to_owned() });
+    }
+    if text.len() > LONGEST || text.contains(&b'\n') {
+        let why = "it holds more than one PIN".to_owned();
+        return Err(Refusal::PinFileUnreadable { path: path.to_owned(), why });
+    }
+    Ok(Pin::copy_from(text))
+}
+
+/// The first `most` bytes of a file that nobody else can read.
+pub(super) fn read_private(path: &Path, most: usize) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let unreadable = |errno: rustix::io::Errno| Refusal::PinFileUnreadable {
         path: path.to_owned(),
         why: std::io::Error::from(errno).to_string(),
@@ -111,7 +126,7 @@ fn read(path: &Path) -> Result<Pin, Refusal> {
     if is_file && Mode::from_raw_mode(status.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
         return Err(Refusal::PinFileOpen { path: path.to_owned() });
     }
-    let mut bytes = Zeroizing::new([0_u8; LONGEST + 2]);
+    let mut bytes = Zeroizing::new(vec![0; most]);
     let mut length = 0_usize;
     while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
         match rustix::io::read(&file, rest).map_err(unreadable)? {
@@ -119,17 +134,8 @@ fn read(path: &Path) -> Result<Pin, Refusal> {
             count => length = length.saturating_add(count),
         }
     }
-    let text = bytes.get(..length).unwrap_or_default();
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
-    if text.is_empty() {
-        return Err(Refusal::PinFileEmpty { path: path.to_owned() });
-    }
-    if text.len() > LONGEST || text.contains(&b'\n') {
-        let why = "it holds more than one PIN".to_owned();
-        return Err(Refusal::PinFileUnreadable { path: path.to_owned(), why });
-    }
-    Ok(Pin::copy_from(text))
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("others can read the PIN file {path}: run chmod 600 {path} and try again", path = path.display())]
+    #[error("others can read {path}: run chmod 600 {path} and try again", path = path.display())]
     PinFileOpen { path: PathBuf },
-    #[error("cannot read the PIN file {}: {why}", path.display())]
+    #[error("cannot read {}: {why}", path.display())]
     PinFileUnreadable { path: PathBuf, why: String },
     #[error("there is no PIN in {}: write it there, on one line", path.display())]
     PinFileEmpty { path: PathBuf },
@@ -22,6 +22,10 @@ pub(super) enum Refusal {
         "the password of the OATH accounts on {label} is needed and there is no terminal to ask on: use --pin-file {token}=PATH"
     )]
     NoTerminalForPassword { label: String, token: String },
+    #[error("the recovery code is needed and there is no terminal to type it on: use --recovery-code-file")]
+    NoTerminalForCode,
+    #[error("the recovery code in {} is wrong", path.display())]
+    CodeWrong { path: PathBuf },
     #[error("there is no terminal to type the new password on: use --new-password-file")]
     NoTerminalForNew,
     #[error("the password in {} is not that of the OATH accounts on {label}: correct the file and try again", path.display())]

@@ -47,9 +47,11 @@ impl Terminal {
     pub(super) fn show(&self, message: &str) {
         self.clear();
         let message = plain(message);
-        let width = rustix::termios::tcgetwinsize(&self.0.device).map_or(80, |size| usize::from(size.ws_col));
+        // A terminal that does not know its size says 0.
+        let size = rustix::termios::tcgetwinsize(&self.0.device).ok().filter(|size| size.ws_col > 0);
+        let width = size.map_or(80, |size| usize::from(size.ws_col));
         self.0.write(message.as_bytes());
-        self.0.state().rows = message.chars().count().max(1).div_ceil(width.max(1));
+        self.0.state().rows = message.chars().count().max(1).div_ceil(width);
     }
 
     /// Takes the message away.

@@ -2,9 +2,10 @@
 //! user; a touch is announced to all of them.
 
 use super::names::{AGENT_INTERFACE, MANAGER_INTERFACE, MANAGER_PATH};
-use crate::secret::Pin;
+use crate::secret::{Pin, RecoveryCode};
 use crate::service::caller::Caller;
 use crate::token::prompter::{Answer, Ask, Prompter, Refusal};
+use crate::token::recovery::{self, Misread};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -148,7 +149,7 @@ impl AgentPrompter {
         ask: &Ask,
         tries: u32,
         failed: bool,
-    ) -> Result<Pin, Refusal> {
+    ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         let agent = self.agents.of(&self.caller).into_iter().next().ok_or(Refusal::NoSurface)?;
         self.signal("pin", text, &ask.token, ask.deadline).await;
         let mut body = Self::dict(ask);
@@ -156,13 +157,8 @@ impl AgentPrompter {
         body.insert("retries", Variant::from(tries));
         body.insert("failed", Variant::from(failed));
         let reply = agent.call("RequestPin", &(body,)).await?;
-        let pin: OwnedFd = reply.body().deserialize().map_err(|_another_type| Refusal::Refused)?;
-        let pin: Zeroizing<Vec<u8>> =
-            super::pipe::read_pin(pin.into()).await.map_err(|_unreadable| Refusal::Refused)?;
-        if pin.len() > LONGEST_PIN {
-            return Err(Refusal::Refused);
-        }
-        Ok(Pin::copy_from(&pin))
+        let typed: OwnedFd = reply.body().deserialize().map_err(|_another_type| Refusal::Refused)?;
+        super::pipe::read_pin(typed.into()).await.map_err(|_unreadable| Refusal::Refused)
     }
 
     /// The caller's own connection and those of its user's agents, each once.
@@ -190,14 +186,22 @@ impl Prompter for AgentPrompter {
     fn pin(&self, ask: Ask, tries: u32, failed: bool) -> Answer<'_, Pin> {
         Box::pin(async move {
             let text = format!("PIN of {}: {}", ask.label, ask.text);
-            self.typed("pin", &text, &ask, tries, failed).await
+            self.typed("pin", &text, &ask, tries, failed).await.and_then(pin)
         })
     }
 
     fn password(&self, ask: Ask, failed: bool) -> Answer<'_, Pin> {
         Box::pin(async move {
             let text = format!("Password (not the PIN) of the OATH accounts on {}: {}", ask.label, ask.text);
-            self.typed("oath-password", &text, &ask, u32::MAX, failed).await
+            self.typed("oath-password", &text, &ask, u32::MAX, failed).await.and_then(pin)
+        })
+    }
+
+    fn recovery_code(&self, ask: Ask, failed: bool) -> Answer<'_, Result<RecoveryCode, Misread>> {
+        Box::pin(async move {
+            let text = format!("The {}: {}", ask.label, ask.text);
+            let typed = self.typed("recovery-code", &text, &ask, u32::MAX, failed).await?;
+            Ok(recovery::read(&typed))
         })
     }
 
@@ -244,6 +248,11 @@ impl Prompter for AgentPrompter {
             Ok(())
         })
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is wiped here")]
+fn pin(typed: Zeroizing<Vec<u8>>) -> Result<Pin, Refusal> {
+    if typed.len() > LONGEST_PIN { Err(Refusal::Refused) } else { Ok(Pin::copy_from(&typed)) }
 }
 
 /// Takes the prompt off every surface, also when the caller went away in the middle of it.

@@ -45,8 +45,9 @@ impl Manager {
         let holder = options.text("holder")?.unwrap_or_else(|| "owner".to_owned());
         let (caller, token) = options.asking(caller)?;
         let key = keys::take(&mut options).await?;
+        let recovery = keys::new_recovery(&mut options, None, None).await?;
         options.end()?;
-        let new = NewVaultOptions { label: label.unwrap_or_else(|| "token".to_owned()), holder };
+        let new = NewVaultOptions { label: label.unwrap_or_else(|| "token".to_owned()), holder, recovery };
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
         while_there(&caller, self.0.service.create_vault(new, key, who)).await

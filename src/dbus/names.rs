@@ -1,5 +1,8 @@
 //! Names and paths of the API, for both sides of the door.
 
+/// What stands in a token's place for the recovery code.
+pub use crate::token::recovery::RECOVERY as RECOVERY_ID;
+
 /// The well-known name on a bus.
 pub const BUS_NAME: &str = "org.rootseal.Daemon";
 /// The manager.

@@ -98,6 +98,14 @@ impl<'m> Out<'m> {
         }
     }
 
+    /// Writes a recovery code.
+    pub(super) async fn recovery_code(self, text: Zeroizing<Vec<u8>>) -> Result<(), Error> {
+        match self.at_once(&text) {
+            Some(written) => written,
+            None => self.write(text).await,
+        }
+    }
+
     /// Writes what cannot block this thread; `None`: this could.
     fn at_once(&self, bytes: &[u8]) -> Option<Result<(), Error>> {
         if self.kind != FileType::Fifo {

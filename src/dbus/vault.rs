@@ -82,10 +82,17 @@ impl Vault {
         let mut options = Options::new(options);
         let (holder, with) = (options.text("holder")?, options.text("with")?);
         let (caller, token) = options.asking(caller)?;
+        let prompter = self.0.prompter(&caller, connection);
+        let recovery = keys::new_recovery(&mut options, Some(label.clone()), holder.clone()).await?;
+        if let Some(new) = recovery {
+            options.end()?;
+            let named = with.or(token);
+            let who = Who::new(&caller, &prompter, named.as_deref());
+            return Ok(while_there(&caller, self.0.service.add_recovery(new, who)).await?.to_string());
+        }
         let key = keys::take(&mut options).await?;
         options.end()?;
         let new = NewKeyslot { label, holder, with, key };
-        let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
         Ok(while_there(&caller, self.0.service.add_keyslot(new, who)).await?.to_string())
     }

@@ -6,11 +6,11 @@ use super::error::Error;
 use super::locks::{Asker, Keys, Tokens, is_named, list, quoted};
 use super::problem::vault_error;
 use super::purpose::Purpose;
+use super::recovery::is_code;
 use crate::secret::forgetting;
 use crate::token::registry::Present;
 use crate::token::{Derived, Kind, Wanted};
 use crate::vault::{Collected, Header, Keyslot, Lock, SlotId, VaultError};
-use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -124,19 +124,19 @@ impl Service {
         lock: Lock,
     ) -> Result<Match, Error> {
         let needed = header.thresholds().of(lock).into();
-        if wanted.is_some_and(|ids| ids.split(',').collect::<HashSet<_>>().len() < needed) {
-            return Err(Error::TooFewNamed(needed));
-        }
-        let Tokens { present, hints, busy } = self.present_tokens(wanted).await?;
+        let Tokens { present, hints, busy } = match self.present_tokens(wanted).await {
+            Err(Error::NoToken(hints)) => return Err(Error::NoToken(hints.or_code(header))),
+            tokens => tokens?,
+        };
         let (found, weak) = self.enrolled(present, header, lock, |_holder| true).await;
         if let Some(first) = one_of(found, header, needed)? {
             return Ok(first);
         }
-        let slots = header.keyslots().iter().filter(|slot| slot.serves(lock));
+        let slots = header.keyslots().iter().filter(|slot| slot.serves(lock) && !is_code(slot));
         let (labels, kinds): (Vec<_>, Vec<_>) = slots.map(|slot| (quoted(slot.label()), slot.kind())).unzip();
         let labels = labels.join(" or ");
         let all_fido = kinds.iter().all(|kind| Some(*kind) == Kind::Fido.keyslot());
-        let hints = if all_fido { hints.without_cards() } else { hints };
+        let hints = if all_fido { hints.without_cards() } else { hints }.or_code(header);
         Err(match weak {
             // What somebody else holds may be the right one.
             _ if busy && !all_fido => Error::Busy,
@@ -154,8 +154,16 @@ impl Service {
     ) -> Result<Match, Error> {
         let lock = consents.lock();
         let others = |holder: &str| consents.given.iter().all(|(given, _)| given != holder);
-        let missing: Vec<_> = header.holders(lock).into_iter().filter(|holder| others(holder)).collect();
+        let with_token = |holder: &&str| {
+            let theirs = |slot: &&Keyslot| slot.holder() == *holder && slot.serves(lock);
+            header.keyslots().iter().filter(theirs).any(|slot| !is_code(slot))
+        };
+        let missing: Vec<_> =
+            header.holders(lock).into_iter().filter(|holder| others(holder)).filter(with_token).collect();
         let (count, needed) = (consents.given.len(), consents.needed);
+        if missing.len() < consents.missing() {
+            return Err(Error::RecoveryNeeded(count, needed));
+        }
         let missing = format!("{count} of {needed} have consented; next one of {}", missing.join(", "));
         let deadline = Instant::now().checked_add(NEXT_HOLDER);
         let mut arrivals = self.arrivals();
@@ -168,7 +176,7 @@ impl Service {
                 Err(error) => return Err(error),
             };
             let (mut found, _) = self.enrolled(present, header, lock, others).await;
-            found.retain(|found| asker.who.token.is_none_or(|ids| is_named(ids, &found.token.id)));
+            found.retain(|found| asker.who.tokens().is_none_or(|ids| is_named(ids, &found.token.id)));
             if let Some(next) = one_of(found, header, consents.missing())? {
                 return Ok(next);
             }

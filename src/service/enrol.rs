@@ -30,6 +30,17 @@ impl SlotName {
     /// The keyslot of an enrolled token.
     pub(super) fn with(self, enrolled: Enrolled, created: u64) -> Result<NewSlot, Error> {
         let Enrolled { kind, binding, derived } = enrolled;
+        self.new_slot(kind, binding, derived, created)
+    }
+
+    /// A keyslot with these secrets.
+    pub(super) fn new_slot(
+        self,
+        kind: &str,
+        binding: Vec<u8>,
+        derived: Derived,
+        created: u64,
+    ) -> Result<NewSlot, Error> {
         Ok(NewSlot {
             holder: self.holder,
             label: self.label,

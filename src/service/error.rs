@@ -1,9 +1,12 @@
 //! What a user can act on. One variant, one way out; the bus and the command line map them to names and codes.
 
+use super::recovery;
 use crate::audit::AuditError;
 use crate::store::StoreError;
 use crate::token::TokenError;
+use crate::token::recovery::Misread;
 use crate::token::trouble::{Reason, Trouble};
+use crate::vault::Header;
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +64,20 @@ pub enum Error {
         "{0} holders must consent, each with a token: name as many, with commas between their ids, or none"
     )]
     TooFewNamed(usize),
+    /// The others have no token.
+    #[error(
+        "{0} of {1} have consented, and nobody else has a token: give the recovery code, too, with --recovery-code-file"
+    )]
+    RecoveryNeeded(usize, usize),
+    /// Nothing of the kind opens this vault.
+    #[error("this vault has no recovery code")]
+    NoRecoveryCode,
+    /// What was given is not one.
+    #[error("{0}")]
+    RecoveryMisread(#[source] Misread),
+    /// What was given is one of something else.
+    #[error("this recovery code opens nothing here: it is another vault's, or its keyslot was removed")]
+    RecoveryWrong,
     /// Several could consent.
     #[error("several connected tokens open this vault, name the one that consents with --with: {0}")]
     ConsentChoice(String),
@@ -160,9 +177,15 @@ impl Error {
             Self::NoVault => "NoVault",
             Self::Locked => "Locked",
             Self::NoToken(_) | Self::TokenNamed(_) | Self::NoFurtherToken | Self::TokenSwapped => "NoToken",
-            Self::WrongToken(..) | Self::WeakToken(..) | Self::SeedElsewhere(_) => "WrongToken",
+            Self::WrongToken(..)
+            | Self::WeakToken(..)
+            | Self::SeedElsewhere(_)
+            | Self::NoRecoveryCode
+            | Self::RecoveryNeeded(..) => "WrongToken",
             Self::TokenChoice(_) | Self::ConsentChoice(_) => "TokenChoice",
-            Self::PinInvalid(_) | Self::PasswordInvalid => "PinInvalid",
+            Self::PinInvalid(_) | Self::PasswordInvalid | Self::RecoveryMisread(_) | Self::RecoveryWrong => {
+                "PinInvalid"
+            }
             Self::LeftBehind { cause, .. } => cause.name(),
             Self::PinBlocked | Self::PowerCycle => "PinBlocked",
             Self::Cancelled => "Cancelled",
@@ -196,6 +219,9 @@ impl Error {
             Self::Locked
                 | Self::PinInvalid(_)
                 | Self::PasswordInvalid
+                | Self::RecoveryMisread(_)
+                | Self::RecoveryWrong
+                | Self::RecoveryNeeded(..)
                 | Self::PinBlocked
                 | Self::PowerCycle
                 | Self::Cancelled
@@ -217,28 +243,40 @@ impl Error {
 
 /// What may be why the right token is not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hints(Vec<Trouble>);
+pub struct Hints {
+    troubles: Vec<Trouble>,
+    /// A recovery code would do.
+    code: bool,
+}
 
 impl Hints {
     /// From what was found beside the tokens that answer.
     pub(super) fn of(mut troubles: Vec<Trouble>) -> Self {
         troubles.retain(|trouble| trouble.reason != Reason::NonePluggedIn);
-        Self(troubles)
+        Self { troubles, code: false }
+    }
+
+    /// With the way that a recovery code leaves open.
+    pub(super) fn or_code(self, header: &Header) -> Self {
+        Self { code: recovery::codes(header).next().is_some(), ..self }
     }
 
     /// Without what says of cards that none are seen.
     pub(super) fn without_cards(mut self) -> Self {
-        self.0.retain(|trouble| !trouble.reason.is_of_pcscd());
+        self.troubles.retain(|trouble| !trouble.reason.is_of_pcscd());
         self
     }
 }
 
 impl std::fmt::Display for Hints {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (before, trouble) in std::iter::once(" (").chain(std::iter::repeat("; ")).zip(&self.0) {
+        if self.code {
+            formatter.write_str(", or give the recovery code (--recovery-code-file F)")?;
+        }
+        for (before, trouble) in std::iter::once(" (").chain(std::iter::repeat("; ")).zip(&self.troubles) {
             write!(formatter, "{before}{trouble}")?;
         }
-        formatter.write_str(if self.0.is_empty() { "" } else { ")" })
+        formatter.write_str(if self.troubles.is_empty() { "" } else { ")" })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::consents::{Consents, Match};
 use super::error::{Error, Hints, Tries};
 use super::purpose::Purpose;
+use super::recovery;
 use super::who::Who;
 use super::{Service, problem::vault_error};
 use crate::channel::Patience;
@@ -33,10 +34,17 @@ pub(super) struct Asker<'a> {
     pub(super) purpose: &'a Purpose,
 }
 
-/// The token that consents first, and the header that it was found in.
+/// What consents first, and the header that it was found in.
 pub(super) struct Key {
-    first: Match,
+    first: Source,
     header: Header,
+}
+
+/// Where a holder's part of the keys comes from.
+enum Source {
+    Token(Match),
+    /// A recovery code.
+    Code,
 }
 
 /// The tokens that answer, and why there may be none among them that is wanted.
@@ -60,7 +68,16 @@ impl Service {
         if !who.prompter.available() {
             return Err(Error::NoPrompt);
         }
-        let first = self.find_token(who.token, &header, lock).await?;
+        let needed = header.thresholds().of(lock).into();
+        if who.tokens().is_some_and(|_some| who.named().is_some_and(|named| named < needed)) {
+            return Err(Error::TooFewNamed(needed));
+        }
+        let first = if who.has_code() {
+            recovery::name(&header)?;
+            Source::Code
+        } else {
+            Source::Token(self.find_token(who.token, &header, lock).await?)
+        };
         Ok(Key { first, header })
     }
 
@@ -88,12 +105,31 @@ impl Service {
         let mut consents = Consents::new(&header, wanted);
         let mut next = first;
         loop {
-            self.consent(asker, &header, next, &mut consents).await?;
+            match next {
+                Source::Token(token) => self.consent(asker, &header, token, &mut consents).await?,
+                Source::Code => self.consent_by_code(asker, &header, &mut consents).await?,
+            }
             if consents.missing() == 0 {
                 return consents.keys(self.path());
             }
-            next = self.next_holder(asker, &header, &consents).await?;
+            next = Source::Token(self.next_holder(asker, &header, &consents).await?);
         }
+    }
+
+    /// Has whoever holds the recovery code give what it has of the keys.
+    async fn consent_by_code(
+        &self,
+        asker: &Asker<'_>,
+        header: &Header,
+        consents: &mut Consents,
+    ) -> Result<(), Error> {
+        let (label, holder) = recovery::name(header)?;
+        let purpose = consents.purpose(asker.purpose, &holder);
+        let asker = Asker { who: asker.who, purpose: &purpose };
+        let (slot, code) = self.ask_code(&asker, header, &label).await?;
+        let derived = recovery::derive(&code, consents.wanted(slot));
+        let taken = consents.take(header, slot, recovery::named(slot), derived);
+        taken.map_err(|error| vault_error(&error, self.path()))
     }
 
     /// Has one holder's token give what it has of the keys.
@@ -154,7 +190,7 @@ impl Service {
             if tries == 0 {
                 return Err(Error::PinBlocked);
             }
-            let ask = self.ask(asker, token, label);
+            let ask = self.ask(asker, &token.id, label);
             let pin = tokio::time::timeout(PATIENCE, asker.who.prompter.pin(ask, tries, failed)).await;
             let pin = match pin {
                 Ok(Ok(pin)) => pin,
@@ -211,7 +247,7 @@ impl Service {
         label: &str,
         touches: bool,
     ) -> Result<Ask, Error> {
-        let ask = Ask { touch: touches, ..self.ask(asker, token, label) };
+        let ask = Ask { touch: touches, ..self.ask(asker, &token.id, label) };
         match tokio::time::timeout(PATIENCE, asker.who.prompter.touch(ask.clone())).await {
             Ok(Ok(())) => Ok(ask),
             Ok(Err(Refusal::Refused)) => Err(Error::Cancelled),
@@ -220,10 +256,10 @@ impl Service {
         }
     }
 
-    pub(super) fn ask<W>(&self, asker: &Asker<'_>, token: &Present<W>, label: &str) -> Ask {
+    pub(super) fn ask(&self, asker: &Asker<'_>, token: &str, label: &str) -> Ask {
         let clock = self.clock.jump().map(|jump| self.clock_warning(jump));
         Ask {
-            token: token.id.clone(),
+            token: token.to_owned(),
             label: label.to_owned(),
             touch: false,
             text: asker.purpose.text(asker.who.caller, &(asker.who.others)(), clock.as_deref()),

@@ -3,23 +3,25 @@
 use super::enrol::{SlotName, only_one};
 use super::error::{Error, Hints};
 use super::house::{House, Vault};
-use super::locks::{Asker, name};
+use super::locks::{Asker, name, quoted};
 use super::purpose::Purpose;
+use super::recovery::NewRecovery;
 use super::who::Who;
 use super::{Service, count, vault_error};
 use crate::secret::forgetting;
 use crate::store::Keep;
 use crate::token::{NewKey, Wanted};
-use crate::vault::{Lock, NewVault, SealedVault, Thresholds};
+use crate::vault::{Lock, NewSlot, NewVault, SealedVault, Thresholds};
 use std::sync::Arc;
 
 /// What a new vault is to be called.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewVaultOptions {
     /// The keyslot's name.
     pub label: String,
     /// Whose token it is.
     pub holder: String,
+    /// A recovery code that is to open it, too.
+    pub recovery: Option<NewRecovery>,
 }
 
 impl Service {
@@ -33,12 +35,20 @@ impl Service {
         key: NewKey,
         who: Who<'_>,
     ) -> Result<(), Error> {
-        let slot = SlotName::new(&options.label, &options.holder)?;
-        let purpose = Purpose::new(
-            "create-vault",
-            format!("make a vault that \u{201c}{}\u{201d} opens", options.label),
-        );
-        let result = self.create(slot, key, who, &purpose).await;
+        let NewVaultOptions { label, holder, recovery } = options;
+        let slot = SlotName::new(&label, &holder)?;
+        let too = recovery
+            .as_ref()
+            .map(|code| format!(", and a recovery code without a token: {}", quoted(code.label())));
+        let act = format!("make a vault that {} opens{}", quoted(&label), too.unwrap_or_default());
+        let purpose = Purpose::new("create-vault", act);
+        let further = recovery.map(|code| code.slot(self.clock.now())).transpose()?;
+        if further.as_ref().is_some_and(|code| code.label == label) {
+            return Err(Error::Invalid(
+                "the token and the recovery code must have different labels".to_owned(),
+            ));
+        }
+        let result = self.create(slot, further, key, who, &purpose).await;
         if let Err(error) = &result {
             self.record_refusal(who.caller, &purpose, error).await;
         }
@@ -48,6 +58,7 @@ impl Service {
     async fn create(
         self: &Arc<Self>,
         slot: SlotName,
+        further: Option<NewSlot>,
         key: NewKey,
         who: Who<'_>,
         purpose: &Purpose,
@@ -80,7 +91,8 @@ impl Service {
 
         let saving = Arc::clone(&self.saving).lock_owned().await;
         let slot = slot.with(enrolled, self.clock.now())?;
-        let vault = forgetting(|| NewVault::create(slot, Thresholds::ONE))
+        let slots = std::iter::once(slot).chain(further).collect();
+        let vault = forgetting(|| NewVault::create(slots, Thresholds::ONE))
             .map_err(|error| vault_error(&error, &self.path))?;
         let (vault, session) = self.record_new_vault(who.caller, purpose, &name(&token), vault).await?;
         let bytes = vault.bytes().to_vec();

@@ -11,6 +11,7 @@ mod oath;
 mod otp_hmac;
 mod piv;
 pub mod prompter;
+pub mod recovery;
 pub mod registry;
 pub mod trouble;
 pub mod worker;

@@ -1,7 +1,8 @@
 //! The one seam to the people: who asks, what for, and how a PIN comes back. The bus implements it for one
 //! caller; the service never knows which surface the text appears on.
 
-use crate::secret::Pin;
+use super::recovery::Misread;
+use crate::secret::{Pin, RecoveryCode};
 use std::future::Future;
 
 /// An answer that somebody still has to give.
@@ -42,6 +43,9 @@ pub trait Prompter: Send + Sync {
     /// Asks for the password of a token's OATH accounts, which is not its PIN and has no limit of tries. `failed`: the
     /// one given before was wrong.
     fn password(&self, ask: Ask, failed: bool) -> Answer<'_, Pin>;
+
+    /// Asks for a recovery code, in a token's place. `failed`: the one given before was wrong.
+    fn recovery_code(&self, ask: Ask, failed: bool) -> Answer<'_, Result<RecoveryCode, Misread>>;
 
     /// Announces that the token will ask for a touch; answered when the text has been shown. It comes before the
     /// token is asked, so that nobody's finger can be faster than the reason.

@@ -5,7 +5,7 @@ use super::image::Image;
 use super::manifest::Manifest;
 use super::shares::share_out;
 use super::slots::NewSlot;
-use super::{Header, Index, Lock, LogAnchor, Seen, Thresholds, UnlockedVault, VaultError, VaultId, audit};
+use super::{Header, Index, LogAnchor, Seen, Thresholds, UnlockedVault, VaultError, VaultId, audit};
 use crate::crypto::{hash, random};
 use crate::secret::AuditKey;
 use std::sync::Arc;
@@ -14,28 +14,27 @@ use std::sync::Arc;
 pub struct NewVault(UnlockedVault);
 
 impl NewVault {
-    /// Makes an empty vault that `first` opens; further keyslots are added to it in a draft.
+    /// Makes an empty vault with these keyslots.
     ///
     /// # Errors
-    /// [`VaultError::Invalid`] naming the field: thresholds, if the slot does not serve the guard lock.
-    pub fn create(first: NewSlot, thresholds: Thresholds) -> Result<Self, VaultError> {
+    /// [`VaultError::Invalid`] naming the field: thresholds, if too few of them serve the guard lock.
+    pub fn create(slots: Vec<NewSlot>, thresholds: Thresholds) -> Result<Self, VaultError> {
         let (vault, epoch) = (VaultId::random()?, 1);
         let (unlock, guard) = (random::unlock_key()?, random::guard_key()?);
-        let (slot, entry) = first.enrol(vault)?;
+        let enrolled: Vec<_> = slots.into_iter().map(|slot| slot.enrol(vault)).collect::<Result<_, _>>()?;
+        let (slots, entries): (Vec<_>, Vec<_>) = enrolled.into_iter().unzip();
         let mut header = Header {
             vault,
             generation: 1,
             epoch,
             thresholds,
-            slots: vec![slot],
+            slots,
             salt: random::public()?,
             lengths: Lengths::default(),
         };
-        if !header.keyslots().iter().any(|slot| slot.serves(Lock::Guard)) {
-            return Err(VaultError::Invalid("thresholds"));
-        }
-        share_out(&mut header, std::slice::from_ref(&entry), &unlock, &guard)?;
-        let manifest = Manifest::new(1, &header, vec![entry], Vec::new());
+        header.validate()?;
+        share_out(&mut header, &entries, &unlock, &guard)?;
+        let manifest = Manifest::new(1, &header, entries, Vec::new());
         let manifest_version = manifest.version;
         let manifest = manifest.seal(&guard, &header)?;
         let mut index = Index::default();

@@ -127,7 +127,7 @@ pub(super) const TEST: &str = "444455556666";
 
 /// A vault with two accounts, a profile, two guarded items and an open one.
 pub(super) fn sample() -> UnlockedVault {
-    let mut vault = NewVault::create(TOKEN.slot("alice"), Thresholds::ONE).unwrap().into_unlocked();
+    let mut vault = NewVault::create(vec![TOKEN.slot("alice")], Thresholds::ONE).unwrap().into_unlocked();
     let key = TOKEN.guard_key(vault.header()).unwrap();
     let mut draft = vault.guard(key).unwrap().edit();
     let prod = draft.add_account(account("prod", PROD)).unwrap();

@@ -269,7 +269,7 @@ class House:
                 break
             shown += piece
             unread += piece
-            if left and re.search(rb"PIN[^\n]*: ?$", unread):
+            if left and re.search(rb"(PIN|Line \d)[^\n]*: ?$", unread):
                 os.write(ours, left.pop(0).encode() + b"\n")
                 unread = b""
         out, _ = process.communicate(timeout=PATIENCE)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import termios
 import unittest
 
 from fakes import PATIENCE
-from house import HouseCase
+from house import PIN, HouseCase
 
 LOCAL_MODES = 3
 
@@ -26,7 +27,10 @@ class Prompt(HouseCase):
             end(process)
             self.assertIn(process.wait(PATIENCE), codes)
             self.assertTrue(self.echoes(terminal))
-            return os.read(terminal, 4096).decode()
+            shown = b""
+            while select.select([terminal], [], [], 0)[0]:
+                shown += os.read(terminal, 4096)
+            return shown.decode()
 
     def echoes(self, terminal: int) -> bool:
         modes = termios.tcgetattr(terminal)[LOCAL_MODES]
@@ -46,6 +50,12 @@ class Prompt(HouseCase):
         for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(how=how.name):
                 self.assert_given_back(lambda client, how=how: client.send_signal(how), 128 + how)
+
+    def test_a_terminal_that_does_not_know_its_size_keeps_the_lines_above(self):
+        """Its width is 0: a message was taken to fill as many rows as it has characters."""
+        shown = self.house.on_terminal("unlock", typed=[PIN])
+        self.assert_done(shown)
+        self.assertLess(shown.err.count("\x1b[A"), 10)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ pub(super) async fn restore(session: &mut Session, path: &Path, older: bool) -> 
     memory.flush().and_then(|()| memory.rewind()).map_err(failed)?;
     session.may_ask_all().await?;
     let options = RestoreOptions {
-        token: session.options.token.clone(),
+        token: session.options.named(),
         reason: session.options.reason.clone(),
         older: Some(older),
     };

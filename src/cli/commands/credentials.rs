@@ -15,7 +15,7 @@ const LONGEST_REQUEST: usize = 256 * 1024;
 
 pub(super) async fn run(session: &mut Session, profile: &str) -> Result<(), Error> {
     let options = CredentialsOptions {
-        token: session.options.token.clone(),
+        token: session.options.named(),
         reason: session.options.reason.clone(),
         endpoint: variable(["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]),
         region: variable(["AWS_REGION", "AWS_DEFAULT_REGION"]),

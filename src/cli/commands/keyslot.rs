@@ -6,23 +6,25 @@ use super::vault::{properties, yes};
 use crate::cli::args::KeyslotCommand;
 use crate::cli::error::Error;
 use crate::cli::output;
+use crate::cli::recovery::Paper;
 use crate::dbus::proxy::AddKeyslotOptions;
 
 pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Result<(), Error> {
     match command {
-        KeyslotCommand::Add { label, holder, with, key } => {
-            let token = session.options.token.clone();
+        KeyslotCommand::Add { label, holder, with, recovery_code_out, key } => {
+            let paper = recovery_code_out.map(|path| Paper::new(&path)).transpose()?;
             let Chosen { slot, generate, management_key } = key_choice::read(key)?;
             let options = AddKeyslotOptions {
                 holder,
-                with,
-                token,
+                with: session.options.consenting(with),
+                token: session.options.token.clone(),
                 reason: session.options.reason.clone(),
                 slot,
                 generate,
                 management_key,
+                recovery: paper.as_ref().map(Paper::inlet).transpose()?,
             };
-            add(session, &label, options).await
+            add(session, &label, options, paper).await
         }
         KeyslotCommand::List => list(session).await,
         KeyslotCommand::Remove { id } => {
@@ -44,9 +46,21 @@ pub(super) async fn run(session: &mut Session, command: KeyslotCommand) -> Resul
     }
 }
 
-async fn add(session: &mut Session, label: &str, options: AddKeyslotOptions) -> Result<(), Error> {
+async fn add(
+    session: &mut Session,
+    label: &str,
+    options: AddKeyslotOptions,
+    paper: Option<Paper>,
+) -> Result<(), Error> {
     session.may_ask_all().await?;
-    let id = session.daemon.vault().await?.add_keyslot(label, options).await?;
+    let vault = session.daemon.vault().await?;
+    let adding = vault.add_keyslot(label, options);
+    let id = match paper {
+        None => adding.await?,
+        Some(paper) => {
+            paper.during(&format!("\u{201c}{label}\u{201d}, a recovery code of the vault"), adding).await?
+        }
+    };
     output::confirm(&format!("\u{201c}{label}\u{201d} opens the vault, too."));
     output::lines([id])
 }

@@ -23,7 +23,7 @@ use crate::cli::daemon::Daemon;
 use crate::cli::error::Error;
 use crate::cli::pin::PinFiles;
 use crate::cli::refusal::Refusal;
-use crate::dbus::names::OATH_ID;
+use crate::dbus::names::{OATH_ID, RECOVERY_ID};
 use crate::dbus::proxy::TokenOptions;
 
 /// One command under way.
@@ -46,7 +46,9 @@ pub(super) async fn run(cli: Cli) -> Result<(), Error> {
 
 async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> {
     match command {
-        Command::Init { label, holder, key } => vault::init(session, label, holder, key).await,
+        Command::Init { label, holder, recovery_code_out, key } => {
+            vault::init(session, label, holder, recovery_code_out, key).await
+        }
         Command::Status => status::run(session).await,
         Command::Unlock => vault::unlock(session).await,
         Command::Lock => vault::lock(session).await,
@@ -72,12 +74,13 @@ impl Session {
         if self.options.no_prompt {
             return None;
         }
-        Surface::find(!stderr_is_captured || !self.options.pin_files.is_empty())
+        let answers = !self.options.pin_files.is_empty() || self.options.recovery_code_file.is_some();
+        Surface::find(!stderr_is_captured || answers)
     }
 
     /// What every request can say of itself.
     fn token_options(&self) -> TokenOptions {
-        TokenOptions { token: self.options.token.clone(), reason: self.options.reason.clone() }
+        TokenOptions { token: self.options.named(), reason: self.options.reason.clone() }
     }
 
     /// Lets the daemon ask, if there is anywhere to ask.
@@ -94,10 +97,12 @@ impl Session {
 
     async fn ask_on(&mut self, surface: Option<Surface>, token: Option<String>) -> Result<(), Error> {
         if let Some(surface) = surface {
-            // One that makes codes asks for no PIN: whichever keyslot's token is needed besides may.
-            let token = token.filter(|id| !id.starts_with(OATH_ID));
+            // One that makes codes asks for no PIN: whichever keyslot's token is needed besides may. So may those that
+            // consent beside a recovery code.
+            let token = token.filter(|id| !id.starts_with(OATH_ID) && id != RECOVERY_ID);
             let files = PinFiles::new(std::mem::take(&mut self.options.pin_files));
-            self.agent = Some(Agent::register(&self.daemon, surface, files, token).await?);
+            let code = self.options.recovery_code_file.clone();
+            self.agent = Some(Agent::register(&self.daemon, surface, files, code, token).await?);
         }
         Ok(())
     }

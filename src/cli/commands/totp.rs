@@ -27,7 +27,7 @@ pub(super) async fn run(session: &mut Session, command: TotpCommand) -> Result<(
                 on_token: (!on_tokens.is_empty()).then_some(on_tokens),
                 in_vault: in_vault.then_some(true),
                 touch: no_touch.then_some(false),
-                token: session.options.token.clone(),
+                token: session.options.named(),
                 reason: session.options.reason.clone(),
             };
             add(session, &account, &seed, options).await
@@ -125,7 +125,7 @@ async fn code(session: &mut Session, account: &str, mfa_serial: Option<String>) 
         .get_totp(
             GetTotpOptions {
                 mfa_serial,
-                token: session.options.token.clone(),
+                token: session.options.named(),
                 reason: session.options.reason.clone(),
             },
             outlet.write_end().into(),

@@ -5,15 +5,19 @@ use super::{Session, backup};
 use crate::cli::args::{KeyChoice, TokenCommand, VaultCommand};
 use crate::cli::error::Error;
 use crate::cli::output;
+use crate::cli::recovery::Paper;
 use crate::dbus::names::VAULT_PATH;
 use crate::dbus::proxy::{CreateVaultOptions, TokenRow, VaultProperties};
+use std::path::PathBuf;
 
 pub(super) async fn init(
     session: &mut Session,
     label: Option<String>,
     holder: Option<String>,
+    recovery: Option<PathBuf>,
     key: KeyChoice,
 ) -> Result<(), Error> {
+    let paper = recovery.map(|path| Paper::new(&path)).transpose()?;
     session.may_ask().await?;
     let token = session.options.token.clone();
     let Chosen { slot, generate, management_key } = key_choice::read(key)?;
@@ -25,8 +29,13 @@ pub(super) async fn init(
         slot,
         generate,
         management_key,
+        recovery: paper.as_ref().map(Paper::inlet).transpose()?,
     };
-    session.daemon.manager().await?.create_vault(options).await?;
+    let manager = session.daemon.manager().await?;
+    match paper {
+        None => manager.create_vault(options).await?,
+        Some(paper) => paper.during("A recovery code of the vault", manager.create_vault(options)).await?,
+    }
     output::confirm("The vault is made and unlocked. Keep a second token for it in a safe place.");
     Ok(())
 }

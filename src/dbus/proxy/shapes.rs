@@ -21,6 +21,8 @@ pub struct CreateVaultOptions {
     pub generate: Option<String>,
     /// PIV: the management key, hexadecimal, to be read from here.
     pub management_key: Option<zbus::OwnedFd>,
+    /// A recovery code is to open it, too, and is written here.
+    pub recovery: Option<zbus::OwnedFd>,
 }
 
 /// What `AddKeyslot` takes beside the label.
@@ -41,6 +43,8 @@ pub struct AddKeyslotOptions {
     pub generate: Option<String>,
     /// PIV: the management key, hexadecimal, to be read from here.
     pub management_key: Option<zbus::OwnedFd>,
+    /// It is to be a recovery code, which is written here.
+    pub recovery: Option<zbus::OwnedFd>,
 }
 
 /// What `Restore` takes beside the copy.
@@ -310,7 +314,7 @@ pub struct AccountProperties {
 pub struct PinRequest {
     /// The token's id.
     pub token: String,
-    /// `pin`, or `oath-password`; a PIN where it is not said.
+    /// `pin`, `oath-password` or `recovery-code`; a PIN where it is not said.
     pub secret: Option<String>,
     /// What it is called.
     pub label: String,
@@ -328,6 +332,11 @@ impl PinRequest {
     /// Whether the password of a token's OATH accounts is asked for, and not a PIN.
     pub fn is_oath_password(&self) -> bool {
         self.secret.as_deref() == Some("oath-password")
+    }
+
+    /// Whether the recovery code is asked for.
+    pub fn is_recovery_code(&self) -> bool {
+        self.secret.as_deref() == Some("recovery-code")
     }
 }
 

@@ -4,7 +4,7 @@ use crate::service::enrol::{SlotName, only_one};
 use crate::service::error::Error;
 use crate::service::guarded::{Done, Guarded, Tools};
 use crate::service::house::House;
-use crate::service::locks::{Asker, list};
+use crate::service::locks::{Asker, list, quoted};
 use crate::service::purpose::Purpose;
 use crate::service::seeds::SeedKey;
 use crate::service::who::Who;
@@ -43,7 +43,9 @@ impl Service {
             self.record_refusal(who.caller, &purpose, error).await;
         }
         let slot = slot?;
-        let request = Arc::new(AddSlot { label, holder: slot.holder.clone(), slot: Mutex::new(Some(slot)) });
+        // Those who consent must see whose it is: it counts as theirs from then on.
+        let act = format!("let {} of {} open this vault, too", quoted(&label), slot.holder);
+        let request = Arc::new(AddSlot::new(act, label, slot));
         let Done { yielded: (staged, id), purpose, token, saving, .. } =
             self.guarded(request, consenting).await?;
         self.record(who.caller, &purpose, Some(&token)).await?;
@@ -70,10 +72,7 @@ impl Service {
             return Err(Error::ConsentChoice(tokens));
         }
         let token = self.find_further(who.token, &new.key, &header).await?;
-        // One more person to be counted: who consents to that should not take it for a spare.
-        let known = header.keyslots().iter().any(|slot| slot.holder() == holder);
-        let new_holder = if known { "" } else { ", a new holder" };
-        let act = format!("{} of {holder}{new_holder}{}", purpose.act, warning(&token));
+        let act = format!("{} of {holder}{}{}", purpose.act, is_new(&holder, &header), warning(&token));
         let warned = Purpose::new(purpose.event, act);
         let asker = Asker { who, purpose: &warned };
         slot.with(self.enrol(&asker, &token, new.key).await?, self.clock.now())
@@ -132,7 +131,7 @@ fn holder(new: &NewKeyslot, header: &Header) -> Result<String, Error> {
 }
 
 /// Refuses a label that another keyslot has.
-pub(super) fn vacant(label: &str, taken: &[String]) -> Result<(), Error> {
+pub(in crate::service) fn vacant(label: &str, taken: &[String]) -> Result<(), Error> {
     if taken.iter().any(|taken| taken == label) {
         return Err(Error::Exists(format!("a keyslot called \u{201c}{label}\u{201d}")));
     }
@@ -140,16 +139,29 @@ pub(super) fn vacant(label: &str, taken: &[String]) -> Result<(), Error> {
 }
 
 /// What the keyslots are called.
-pub(super) fn labels(header: &Header) -> Vec<String> {
+pub(in crate::service) fn labels(header: &Header) -> Vec<String> {
     header.keyslots().iter().map(|slot| slot.label().to_owned()).collect()
 }
 
-struct AddSlot {
+/// One more person to be counted: who consents to that should not take it for a spare.
+pub(in crate::service) fn is_new(holder: &str, header: &Header) -> &'static str {
+    let known = header.keyslots().iter().any(|slot| slot.holder() == holder);
+    if known { "" } else { ", a new holder" }
+}
+
+/// Seals a new keyslot in.
+pub(in crate::service) struct AddSlot {
+    act: String,
     label: String,
-    /// Those who consent must see whose it is: it counts as theirs from then on.
-    holder: String,
     /// Taken out when it is sealed.
     slot: Mutex<Option<NewSlot>>,
+}
+
+impl AddSlot {
+    /// `act`: in the words of the prompt.
+    pub(in crate::service) fn new(act: String, label: String, slot: NewSlot) -> Self {
+        Self { act, label, slot: Mutex::new(Some(slot)) }
+    }
 }
 
 impl Guarded for AddSlot {
@@ -164,8 +176,7 @@ impl Guarded for AddSlot {
     }
 
     fn purpose(&self, _: Option<&()>) -> Purpose {
-        let act = format!("let \u{201c}{}\u{201d} of {} open this vault, too", self.label, self.holder);
-        Purpose::new("keyslot-add", act)
+        Purpose::new("keyslot-add", self.act.as_str())
     }
 
     fn seed(&self, (): &()) -> Option<SeedKey> {

@@ -7,6 +7,7 @@ use crate::service::guarded::{Done, Guarded, Tools};
 use crate::service::house::House;
 use crate::service::locks::quoted;
 use crate::service::purpose::Purpose;
+use crate::service::recovery::is_code;
 use crate::service::seeds::SeedKey;
 use crate::service::who::Who;
 use crate::service::{Service, vault_error};
@@ -95,6 +96,13 @@ fn slot(header: &Header, id: SlotId) -> Result<&Keyslot, Error> {
 
 /// Refuses to let go of a keyslot without which a threshold could not be met.
 fn needed(header: &Header, slot: &Keyslot) -> Result<(), Error> {
+    let others = header.keyslots().iter().filter(|other| other.id() != slot.id());
+    if others.filter(|other| other.serves(Lock::Guard)).all(is_code) {
+        return Err(Error::InUse(format!(
+            "the keyslot {} is needed: no other token opens what is guarded; add another one first",
+            quoted(slot.label())
+        )));
+    }
     for lock in [Lock::Unlock, Lock::Guard] {
         let mut left: Vec<_> = header
             .keyslots()

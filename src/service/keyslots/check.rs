@@ -6,6 +6,7 @@ use crate::service::error::Error;
 use crate::service::house::{House, Vault};
 use crate::service::locks::{Asker, Tokens, name, quoted};
 use crate::service::purpose::Purpose;
+use crate::service::recovery;
 use crate::service::vault_error;
 use crate::service::who::Who;
 use crate::token::registry::Present;
@@ -54,20 +55,64 @@ impl Service {
         // What has just changed the keys may still be on its way to the disk.
         drop(self.saving.lock().await);
         let (header, _) = self.keeper.glance(House::header).await?;
-        let (token, id) = self.token_of(id, who.token, &header).await?;
+        if let Some(id) = id
+            && header.keyslot(id).is_none()
+        {
+            return Err(Error::NotFound(format!("keyslot {id}: `rootseal keyslot list` shows them")));
+        }
+        let (slot, source, derived) = if who.has_code() {
+            self.code_gives(id, who, &header, purpose).await?
+        } else {
+            self.token_gives(id, who, &header, purpose).await?
+        };
+        self.prove(&header, slot, derived).await?;
+        self.record(who.caller, purpose, Some(&source)).await?;
+        let (label, holder) = (slot.label().to_owned(), slot.holder().to_owned());
+        Ok(Checked { id: slot.id(), label, holder, guard: slot.serves(Lock::Guard) })
+    }
+
+    /// The keyslot whose token it is, what that is called, and its secrets.
+    async fn token_gives<'h>(
+        &self,
+        id: Option<SlotId>,
+        who: Who<'_>,
+        header: &'h Header,
+        purpose: &mut Purpose,
+    ) -> Result<(&'h Keyslot, String, Derived), Error> {
+        let (token, id) = self.token_of(id, who.token, header).await?;
         let slot = header.keyslot(id).ok_or(Error::Failed("the keyslot is gone"))?;
         let label = format!("{} ({})", slot.label(), name(&token));
-        let act = format!("check that {} of {} opens the vault", quoted(slot.label()), slot.holder());
-        *purpose = Purpose::new("keyslot-check", act);
-        let guard = slot.serves(Lock::Guard);
+        *purpose = checking(slot);
+        let wanted = Wanted { unlock: true, guard: slot.serves(Lock::Guard) };
         let asker = Asker { who, purpose };
         let held = token.worker.hold();
-        let derived = self.ask_token(&asker, &token, &label, slot, Wanted { unlock: true, guard }).await;
+        let derived = self.ask_token(&asker, &token, &label, slot, wanted).await;
         drop(held);
         who.prompter.done().await.unwrap_or(());
-        self.prove(&header, slot, derived?).await?;
-        self.record(who.caller, purpose, Some(&label)).await?;
-        Ok(Checked { id, label: slot.label().to_owned(), holder: slot.holder().to_owned(), guard })
+        Ok((slot, label, derived?))
+    }
+
+    /// The same, of a recovery code.
+    async fn code_gives<'h>(
+        &self,
+        id: Option<SlotId>,
+        who: Who<'_>,
+        header: &'h Header,
+        purpose: &mut Purpose,
+    ) -> Result<(&'h Keyslot, String, Derived), Error> {
+        let (label, _) = recovery::name(header)?;
+        *purpose = Purpose::new("keyslot-check", "check that a recovery code opens the vault");
+        let (slot, code) = self.ask_code(&Asker { who, purpose }, header, &label).await?;
+        *purpose = checking(slot);
+        if id.is_some_and(|id| id != slot.id()) {
+            return Err(Error::Invalid(format!(
+                "this recovery code is the keyslot {} ({})",
+                slot.id(),
+                quoted(slot.label())
+            )));
+        }
+        let wanted = Wanted { unlock: true, guard: slot.serves(Lock::Guard) };
+        Ok((slot, recovery::named(slot), recovery::derive(&code, wanted)))
     }
 
     /// The connected token of that keyslot; of none that was named, the only one that is a keyslot's.
@@ -77,11 +122,6 @@ impl Service {
         wanted: Option<&str>,
         header: &Header,
     ) -> Result<(Present, SlotId), Error> {
-        if let Some(id) = id
-            && header.keyslot(id).is_none()
-        {
-            return Err(Error::NotFound(format!("keyslot {id}: `rootseal keyslot list` shows them")));
-        }
         let Tokens { present, hints, .. } = self.present_tokens(wanted).await?;
         let mut found: Vec<(Present, SlotId)> = Vec::new();
         for token in present {
@@ -126,6 +166,11 @@ impl Service {
             })
             .await
     }
+}
+
+fn checking(slot: &Keyslot) -> Purpose {
+    let act = format!("check that {} of {} opens the vault", quoted(slot.label()), slot.holder());
+    Purpose::new("keyslot-check", act)
 }
 
 /// The share, where it is all that its lock takes.

@@ -1,6 +1,6 @@
 //! The keyslots of a vault that is there, and how many of their holders it takes.
 
-mod add;
+pub(super) mod add;
 mod change;
 mod check;
 

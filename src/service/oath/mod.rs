@@ -119,7 +119,7 @@ impl Service {
                 Err(TokenError::PasswordInvalid) => failed = true,
                 Err(error) => return Err(error.into()),
             }
-            let ask = self.ask(asker, token, label);
+            let ask = self.ask(asker, &token.id, label);
             let typed = asker.who.prompter.password(ask, failed);
             password = match tokio::time::timeout(PATIENCE, typed).await {
                 Ok(Ok(password)) => Some(password),

@@ -169,7 +169,7 @@ fn secrets_of_every_kind_of_token_open_the_vault() {
     let enrolled = |length: usize| {
         let secret = || TokenSecret::copy_from(&vec![8; length]);
         let new = NewSlot { unlock: secret(), guard: Some(secret()), ..TOKEN.slot("alice") };
-        let vault = NewVault::create(new, Thresholds::ONE)?.into_unlocked();
+        let vault = NewVault::create(vec![new], Thresholds::ONE)?.into_unlocked();
         let slot = &vault.header().keyslots()[0];
         slot.unlock_key(vault.header(), &secret())?;
         slot.guard_key(vault.header(), &secret()).map(|_| ())
@@ -195,7 +195,7 @@ fn the_last_guard_holder_stays() {
     assert_eq!(draft.remove_slot(id), Err(VaultError::Invalid("thresholds")));
     let unlock_only = NewSlot { guard: None, ..TOKEN.slot("alice") };
     assert_eq!(
-        NewVault::create(unlock_only, Thresholds::ONE).map(|_| ()),
+        NewVault::create(vec![unlock_only], Thresholds::ONE).map(|_| ()),
         Err(VaultError::Invalid("thresholds"))
     );
 }

@@ -42,7 +42,7 @@ fn an_anchor_belongs_to_the_state_that_the_change_was_made_from() {
 
 #[test]
 fn a_new_vault_is_anchored_before_it_is_saved() {
-    let new = NewVault::create(TOKEN.slot("alice"), Thresholds::ONE).unwrap().anchor(ANCHOR).unwrap();
+    let new = NewVault::create(vec![TOKEN.slot("alice")], Thresholds::ONE).unwrap().anchor(ANCHOR).unwrap();
     let vault = reopen(new.bytes(), None).unwrap();
     assert_eq!((vault.index().log(), vault.generation()), (Some(ANCHOR), 1));
     let root = |root: crate::secret::AuditKey| root.with(<[u8]>::to_vec);

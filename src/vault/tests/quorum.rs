@@ -9,7 +9,8 @@ fn holder(number: u8) -> String {
 
 /// A vault of `count` holders, each with the token of their number, and these thresholds.
 fn shared(count: u8, unlock: u64, guard: u64) -> UnlockedVault {
-    let mut vault = NewVault::create(Token(1).slot(&holder(1)), Thresholds::ONE).unwrap().into_unlocked();
+    let mut vault =
+        NewVault::create(vec![Token(1).slot(&holder(1))], Thresholds::ONE).unwrap().into_unlocked();
     let key = Token(1).guard_key(vault.header()).unwrap();
     let mut draft = vault.guard(key).unwrap().edit();
     let prod = draft.add_account(account("prod", PROD)).unwrap();
