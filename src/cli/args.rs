@@ -2,9 +2,11 @@
 
 mod audit;
 mod codes;
+mod policy;
 
 pub(super) use audit::{AuditCommand, AuditFilter};
 pub(super) use codes::{OathCommand, SeedSource, TotpCommand};
+pub(super) use policy::{ANY, PolicyCommand, PolicyRulesArgs, Uids};
 
 use crate::cli::pin::PinFile;
 use crate::dbus::names::{OATH_ID, RECOVERY_ID};
@@ -117,6 +119,9 @@ pub(super) enum Command {
     /// Set and show how many holders must consent
     #[command(subcommand)]
     Quorum(QuorumCommand),
+    /// Set and show the rules for whoever uses the vault
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Add, list, show or remove AWS accounts
     #[command(subcommand)]
     Account(AccountCommand),

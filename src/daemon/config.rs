@@ -1,8 +1,9 @@
 //! The configuration file. An unknown key is an error: a misspelt restriction must not pass in silence.
 
 use super::Error;
-use crate::service::{LockAfter, Roots, Settings};
-use serde::Deserialize;
+use crate::service::{self, Hours, LockAfter, Roots, Settings};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,61 @@ struct Lock {
 struct Policy {
     /// Whether whoever uses what is guarded must say why.
     demand_reason: bool,
+    /// When sessions and codes may be had: `Mon-Fri 08:00-18:00`, in UTC; always where there is none.
+    #[serde(deserialize_with = "hours")]
+    hours_utc: Vec<Hours>,
+    /// How long a session may last.
+    #[serde(deserialize_with = "session")]
+    longest_session_seconds: Option<u32>,
+    /// Who may open the index; anybody where it is not said.
+    #[serde(deserialize_with = "uids")]
+    unlock_uids: Vec<u32>,
+    /// Who may get sessions and codes.
+    #[serde(deserialize_with = "uids")]
+    use_uids: Vec<u32>,
+    /// Who may change the vault.
+    #[serde(deserialize_with = "uids")]
+    manage_uids: Vec<u32>,
+}
+
+impl Policy {
+    fn rules(self) -> service::Policy {
+        service::Policy {
+            demand_reason: self.demand_reason,
+            hours: self.hours_utc,
+            longest_session: self.longest_session_seconds,
+            unlock_uids: self.unlock_uids,
+            use_uids: self.use_uids,
+            manage_uids: self.manage_uids,
+        }
+    }
+}
+
+fn hours<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Hours>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    let hours = texts.iter().map(|text| text.parse().map_err(|_syntax| text));
+    hours
+        .collect::<Result<_, _>>()
+        .map_err(|text| D::Error::custom(format!("{text:?} is not written like \"Mon-Fri 08:00-18:00\"")))
+}
+
+/// In order. An empty list would read like "nobody" and mean "anybody".
+fn uids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {
+    let mut uids = Vec::<u32>::deserialize(from)?;
+    uids.sort_unstable();
+    uids.dedup();
+    let policy = service::Policy { use_uids: uids.clone(), ..service::Policy::default() };
+    if uids.is_empty() || policy.validate().is_err() {
+        return Err(D::Error::custom("name 1 to 256 user ids, or leave it out to let anybody"));
+    }
+    Ok(uids)
+}
+
+fn session<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let longest = u32::deserialize(from)?;
+    let policy = service::Policy { longest_session: Some(longest), ..service::Policy::default() };
+    policy.validate().map_err(|_rule| D::Error::custom("a session may last 900 to 129600 seconds"))?;
+    Ok(Some(longest))
 }
 
 impl Lock {
@@ -91,7 +147,7 @@ impl Config {
             pcsc: self.tokens.pcsc.unwrap_or(true),
             attestation_roots: Arc::new(roots(&self.tokens.attestation_roots)?),
             allowed_endpoints: self.aws.allowed_endpoints,
-            demand_reason: self.policy.demand_reason,
+            policy: self.policy.rules(),
             lock_after: self.lock.after(),
         })
     }
@@ -161,6 +217,23 @@ mod tests {
         assert_eq!(parse("[audit]\nrotate_bytes = 4096\n").unwrap().rotate_bytes().unwrap(), 4096);
         assert!(parse("[audit]\nrotate_bytes = 4095\n").unwrap().rotate_bytes().is_err());
         assert!(parse("[tokens]\nhid_socket = []\n").unwrap_err().starts_with("line 2: unknown field"));
+        let policy = |text| parse(text).map(|config| config.settings().unwrap().policy);
+        let strict = policy(
+            "[policy]\ndemand_reason = true\nhours_utc = [\"Sat-Sun 00:00-24:00\"]\nuse_uids = [2, 1]\n",
+        );
+        let strict = strict.unwrap();
+        assert!(strict.demand_reason && strict.hours.len() == 1 && strict.use_uids == [1, 2]);
+        for (bad, line) in [
+            ("[policy]\nhours_utc = [\"at night\"]\n", "line 2: \"at night\" is not written"),
+            ("[policy]\n\nlongest_session_seconds = 60\n", "line 3: a session may last 900"),
+            ("[policy]\ndemand_reasons = true\n", "line 2: unknown field"),
+            ("[policy]\nuse_uids = [-1]\n", "line 2: "),
+            ("[policy]\nuse_uids = []\n", "line 2: name 1 to 256"),
+            ("[policy]\nmanage_uids = \"root\"\n", "line 2: "),
+        ] {
+            let error = policy(bad).unwrap_err();
+            assert!(error.starts_with(line), "{error}");
+        }
         assert!(parse("[aws\n").unwrap_err().starts_with("line 1"));
     }
 }

@@ -5,7 +5,9 @@ use super::error::Error;
 use super::options::{Dict, Options, entry};
 use super::paths::account_path;
 use super::pipe;
-use crate::service::{AccountInfo, AccountRef, CodeRequest, NewTotp, OnTokens, RemoveTotp, SeedForm, Who};
+use crate::service::{
+    AccountInfo, AccountRef, Act, CodeRequest, NewTotp, OnTokens, RemoveTotp, SeedForm, Who,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -54,7 +56,7 @@ impl Account {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<String, Error> {
-        let caller = self.door.caller(&header, connection).await?;
+        let caller = self.door.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let (caller, token) = options.asking(caller)?;
         options.end()?;
@@ -71,7 +73,7 @@ impl Account {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
-        let caller = self.door.caller(&header, connection).await?;
+        let caller = self.door.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let form = match options.text("format")?.as_deref() {
             Some("uri") => SeedForm::Uri,
@@ -100,7 +102,7 @@ impl Account {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
-        let caller = self.door.caller(&header, connection).await?;
+        let caller = self.door.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let mfa_serial = options.text("mfa_serial")?;
         let from_tokens = options.texts("from_token")?;
@@ -120,7 +122,7 @@ impl Account {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u64, Error> {
-        let caller = self.door.caller(&header, connection).await?;
+        let caller = self.door.caller_who_may(Act::Use, &header, connection).await?;
         let mut options = Options::new(options);
         let mfa_serial = options.text("mfa_serial")?;
         let (caller, token) = options.asking(caller)?;

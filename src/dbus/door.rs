@@ -2,8 +2,8 @@
 
 use super::agents::{AgentPrompter, Agents, Peer};
 use super::error::Error;
-use crate::service::Service;
 use crate::service::caller::Caller;
+use crate::service::{Act, Service};
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -106,6 +106,18 @@ impl Door {
             }
             Err(_poisoned) => Err(Error::failed("the list of callers is lost")),
         }
+    }
+
+    /// The same, where the policy lets them do it.
+    pub(super) async fn caller_who_may(
+        &self,
+        act: Act,
+        header: &Header<'_>,
+        connection: &Connection,
+    ) -> Result<Caller, Error> {
+        let caller = self.caller(header, connection).await?;
+        self.service.admit(&caller, act).await?;
+        Ok(caller)
     }
 
     /// Lets a property be read by whoever may call. No header: the daemon reads it itself, for a signal.

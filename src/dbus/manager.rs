@@ -10,8 +10,8 @@ use super::options::{Dict, Options, entry};
 use super::paths;
 use super::pipe;
 use crate::service::{
-    AccountInfo, Answer, CredentialRequest, MfaDevice, NewAccount, NewProfile, NewVaultOptions, TokenInfo,
-    Who,
+    AccountInfo, Act, Answer, CredentialRequest, MfaDevice, NewAccount, NewProfile, NewVaultOptions,
+    TokenInfo, Who,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let label = options.text("label")?;
         let holder = options.text("holder")?.unwrap_or_else(|| "owner".to_owned());
@@ -60,7 +60,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<OwnedObjectPath, Error> {
-        self.0.caller(&header, connection).await?;
+        self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let new = NewAccount {
             name,
@@ -92,7 +92,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let (caller, token) = options.asking(caller)?;
         options.end()?;
@@ -117,7 +117,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        self.0.caller(&header, connection).await?;
+        self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let new = NewProfile {
             name,
@@ -135,7 +135,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        self.0.caller(&header, connection).await?;
+        self.0.caller_who_may(Act::Manage, &header, connection).await?;
         Ok(self.0.service.remove_profile(name).await?)
     }
 
@@ -218,7 +218,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Use, &header, connection).await?;
         let mut options = Options::new(options);
         let request = CredentialRequest {
             profile,

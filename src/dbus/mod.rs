@@ -16,6 +16,7 @@ mod operation;
 mod options;
 mod paths;
 mod pipe;
+mod policy;
 pub mod proxy;
 mod socket;
 mod token;

@@ -24,9 +24,24 @@ impl Options {
         Ok((caller.because(self.text("reason")?)?, token))
     }
 
+    /// A yes or no, where it is given.
+    pub(super) fn choice(&mut self, name: &str) -> Result<Option<bool>, Error> {
+        self.take(name, "a boolean")
+    }
+
+    /// Several texts, where they are given.
+    pub(super) fn list(&mut self, name: &str) -> Result<Option<Vec<String>>, Error> {
+        self.take(name, "an array of strings")
+    }
+
+    /// Several numbers, where they are given.
+    pub(super) fn numbers(&mut self, name: &str) -> Result<Option<Vec<u32>>, Error> {
+        self.take(name, "an array of unsigned 32-bit numbers")
+    }
+
     /// Several texts; none where it is not given.
     pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, Error> {
-        Ok(self.take(name, "an array of strings")?.unwrap_or_default())
+        Ok(self.list(name)?.unwrap_or_default())
     }
 
     /// A number.
@@ -46,7 +61,7 @@ impl Options {
 
     /// A yes or no.
     pub(super) fn flag_or(&mut self, name: &str, otherwise: bool) -> Result<bool, Error> {
-        Ok(self.take(name, "a boolean")?.unwrap_or(otherwise))
+        Ok(self.choice(name)?.unwrap_or(otherwise))
     }
 
     /// A descriptor, for what is secret.

@@ -4,6 +4,7 @@
 
 mod audit;
 mod codes;
+mod policy;
 mod shapes;
 
 pub use audit::{AuditProperties, ReadAuditOptions, VerifyReply};
@@ -11,6 +12,7 @@ pub use codes::{
     AddTotpOptions, AddTotpReply, FindTokenOptions, GetTotpOptions, MfaDeviceRow, OathAccountRow,
     OathPasswordOptions, RemoveTotpOptions, RemoveTotpReply, SeedCopyRow,
 };
+pub use policy::{PolicyProperties, PolicyRow, PolicyRules};
 pub use shapes::{
     AccountProperties, AccountRow, AddAccountOptions, AddKeyslotOptions, AddProfileOptions, CheckReply,
     CheckedRow, CreateVaultOptions, CredentialsOptions, CredentialsReply, FinishReply, KeyslotRow,
@@ -91,6 +93,17 @@ pub trait Vault1 {
     fn restore(&self, options: RestoreOptions, input: Fd<'_>) -> zbus::Result<()>;
     /// Reads the file again and verifies it.
     fn check(&self) -> zbus::Result<CheckReply>;
+}
+
+/// `org.rootseal.Policy1`.
+#[zbus::proxy(
+    interface = "org.rootseal.Policy1",
+    default_service = "org.rootseal.Daemon",
+    default_path = "/org/rootseal/vault"
+)]
+pub trait Policy1 {
+    /// Lays down other rules in the vault.
+    fn change(&self, rules: PolicyRules, options: TokenOptions) -> zbus::Result<()>;
 }
 
 /// `org.rootseal.Audit1`.

@@ -6,7 +6,7 @@ use super::options::{Dict, Options, entry};
 use super::paths::token_path;
 use super::pipe;
 use crate::secret::Pin;
-use crate::service::{OathChange, TokenInfo, Who};
+use crate::service::{Act, OathChange, TokenInfo, Who};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use zbus::message::Header;
@@ -74,7 +74,7 @@ impl Token {
         header: &Header<'_>,
         connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.door.caller(header, connection).await?;
+        let caller = self.door.caller_who_may(Act::Manage, header, connection).await?;
         let prompter = self.door.prompter(&caller, connection);
         let id = self.now().id;
         let who = Who::new(&caller, &prompter, Some(&id));

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::keys;
 use super::options::{Dict, Options, entry};
 use super::pipe;
-use crate::service::{Checked, KeyslotInfo, NewKeyslot, SlotChange, SlotId, VaultInfo, VaultState, Who};
+use crate::service::{Act, Checked, KeyslotInfo, NewKeyslot, SlotChange, SlotId, VaultInfo, VaultState, Who};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::OwnedVariant;
@@ -30,7 +30,7 @@ impl Vault {
         header: Header<'_>,
         connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let (caller, token) = options.asking(caller)?;
         options.end()?;
@@ -54,7 +54,7 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Unlock, &header, connection).await?;
         let mut options = Options::new(options);
         let (caller, token) = options.asking(caller)?;
         options.end()?;
@@ -78,7 +78,7 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<String, Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let (holder, with) = (options.text("holder")?, options.text("with")?);
         let (caller, token) = options.asking(caller)?;
@@ -134,7 +134,7 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, None);
         Ok(self.0.service.relabel_keyslot(slot_id(&id)?, label, who).await?)
@@ -147,7 +147,7 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Unlock, &header, connection).await?;
         let id = if id.is_empty() { None } else { Some(slot_id(&id)?) };
         let mut options = Options::new(options);
         let (caller, token) = options.asking(caller)?;
@@ -169,7 +169,7 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<zbus::OwnedFd, Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let prompter = self.0.prompter(&caller, connection);
         let bytes = self.0.service.backup(Who::new(&caller, &prompter, None)).await?;
         Ok(pipe::holding(&bytes)?.into())
@@ -182,7 +182,7 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller(&header, connection).await?;
+        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let (caller, token) = options.asking(caller)?;
         let older = options.flag("older")?;

@@ -55,6 +55,7 @@ impl Service {
         unfinished: &mut Unfinished,
     ) -> Result<Option<Made>, Error> {
         self.refresh().await?;
+        self.demand_reason(who.caller).await?;
         let wanted = request.clone();
         let plan = self.keeper.run(move |house| wanted.plan(house)).await?;
         unfinished.purpose = request.purpose(Some(&plan));

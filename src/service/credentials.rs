@@ -12,6 +12,7 @@ use super::accounts::no_profile;
 use super::caller::Caller;
 use super::error::Error;
 use super::house::{House, Vault};
+use super::policy::shorter;
 use super::purpose::{Purpose, identity};
 use super::seeds::{SeedCopy, SeedKey, is_seed, seeds_of};
 use super::sessions::SessionKey;
@@ -41,6 +42,13 @@ pub enum Answer {
     Needed(Box<Operation>),
 }
 
+/// What the configuration lets a request be.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    endpoints: Vec<String>,
+    longest_session: Option<u32>,
+}
+
 /// All that the request will be, derived from the open index and the configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
@@ -61,7 +69,7 @@ pub(super) enum Source {
 }
 
 impl Plan {
-    fn make(house: &House, request: &CredentialRequest, allowed: &[String]) -> Result<Self, Error> {
+    fn make(house: &House, request: &CredentialRequest, limits: &Limits) -> Result<Self, Error> {
         let index = house.unlocked()?.index();
         let profile = index.profile(&request.profile).ok_or_else(|| no_profile(&request.profile))?;
         let account =
@@ -70,7 +78,9 @@ impl Plan {
         let region = profile.region.as_deref().or(request.region.as_deref());
         let region = region.map(|region| Region::parse(region, partition)).transpose()?;
         let principal = if account.user.is_some() { Principal::User } else { Principal::Root };
-        let seconds = u32::try_from(profile.duration).unwrap_or(u32::MAX);
+        let longest =
+            shorter(limits.longest_session, house.policy().and_then(|policy| policy.longest_session));
+        let seconds = u32::try_from(profile.duration).unwrap_or(u32::MAX).min(longest.unwrap_or(u32::MAX));
         let access_key = index.items_of(account.id).find(|item| item.kind == ItemKind::AccessKey);
         let access_key = access_key.ok_or_else(|| {
             Error::NotFound(format!("access key in {}: `rootseal key import` seals one", account.name))
@@ -82,7 +92,12 @@ impl Plan {
             account_id: account.account_id.parse()?,
             duration: SessionDuration::new(seconds, principal)?,
             access_key: access_key.id,
-            endpoint: Endpoint::choose(partition, region.as_ref(), request.endpoint.as_deref(), allowed)?,
+            endpoint: Endpoint::choose(
+                partition,
+                region.as_ref(),
+                request.endpoint.as_deref(),
+                &limits.endpoints,
+            )?,
             account,
         })
     }
@@ -159,6 +174,13 @@ impl Service {
         Ok(Answer::Needed(Box::new(Operation::new(Arc::clone(self), request, caller.clone(), turn))))
     }
 
+    fn limits(&self) -> Limits {
+        Limits {
+            endpoints: self.settings.allowed_endpoints.clone(),
+            longest_session: self.settings.policy.longest_session,
+        }
+    }
+
     /// Refuses what no open vault would take either: a locked one shows the request's own words in its prompt.
     fn plausible(&self, request: &CredentialRequest) -> Result<(), Error> {
         if !is_name(&request.profile) {
@@ -184,7 +206,7 @@ impl Service {
     /// From the cache. A locked vault has none; the profile's name is then checked after it is opened.
     async fn cached(&self, request: &CredentialRequest, caller: &Caller) -> Result<Option<Answer>, Error> {
         let wanted = request.clone();
-        let allowed = self.settings.allowed_endpoints.clone();
+        let limits = self.limits();
         let clock = Arc::clone(&self.clock);
         let uid = caller.uid;
         let found = self
@@ -193,7 +215,7 @@ impl Service {
                 if matches!(house.vault, Vault::Locked(_)) {
                     return Ok(None);
                 }
-                let plan = Plan::make(house, &wanted, &allowed)?;
+                let plan = Plan::make(house, &wanted, &limits)?;
                 Ok(house
                     .sessions
                     .get(&plan.key(uid), &clock)

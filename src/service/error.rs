@@ -131,6 +131,12 @@ pub enum Error {
     /// The policy wants one.
     #[error("the policy demands a reason: say why with --reason TEXT")]
     ReasonNeeded,
+    /// The policy leaves it to others.
+    #[error("the policy does not let uid {0} {1}: `rootseal policy show` says whom it does")]
+    NotForUid(u32, &'static str),
+    /// The policy wants it at another time.
+    #[error("the policy lets sessions and codes be had only {0} (UTC)")]
+    OutOfHours(String),
     /// No record, no secret.
     #[error("{0}; no secret was released")]
     AuditFailed(#[source] AuditError),
@@ -191,7 +197,7 @@ impl Error {
             Self::Cancelled => "Cancelled",
             Self::TimedOut | Self::NoQuorum(_) => "TimedOut",
             Self::NoPrompt => "NoPrompt",
-            Self::NotAuthorized => "NotAuthorized",
+            Self::NotAuthorized | Self::NotForUid(..) | Self::OutOfHours(_) => "NotAuthorized",
             Self::Damaged(_) => "Damaged",
             Self::Rollback(_) => "Rollback",
             Self::UnsupportedFormat(_) => "UnsupportedFormat",
@@ -230,6 +236,8 @@ impl Error {
                 | Self::NoPrompt
                 | Self::ReasonNeeded
                 | Self::NotAuthorized
+                | Self::NotForUid(..)
+                | Self::OutOfHours(_)
                 | Self::WrongToken(..)
                 | Self::SeedElsewhere(_)
                 | Self::WeakToken(..)

@@ -13,7 +13,7 @@ use super::{Service, vault_error};
 use crate::otp::TotpParams;
 use crate::token::Wanted;
 use crate::token::prompter::Prompter;
-use crate::vault::{Guard, Index, Lock};
+use crate::vault::{Act, Guard, Index, Lock};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl Service {
         who: Who<'_>,
     ) -> Result<Done<G>, Error> {
         let mut unfinished = Unfinished::new(Arc::clone(self), who.caller, request.purpose(None));
-        let result = self.attempt(&request, who, &mut unfinished).await;
+        let result = Box::pin(self.attempt(&request, who, &mut unfinished)).await;
         unfinished.end(result.as_ref().err()).await;
         result
     }
@@ -85,12 +85,14 @@ impl Service {
         who: Who<'_>,
         unfinished: &mut Unfinished,
     ) -> Result<Done<G>, Error> {
-        if self.settings.demand_reason && who.caller.why.is_none() {
-            return Err(Error::ReasonNeeded);
-        }
+        self.refresh().await?;
+        self.demand_reason(who.caller).await?;
         loop {
             self.refresh().await?;
             let plan = self.plan(request).await?;
+            if plan.is_none() {
+                self.admit(who.caller, Act::Unlock).await?;
+            }
             unfinished.purpose = request.purpose(plan.as_ref());
             let (header, _) = self.keeper.glance(House::header).await?;
             let key = self.find_key(&who, header, Lock::Guard).await?;

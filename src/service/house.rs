@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::sessions::Sessions;
 use crate::audit::Session;
 use crate::secret::UnlockKey;
-use crate::vault::{Header, LockedVault, SealedVault, Staged, UnlockedVault, VaultError};
+use crate::vault::{Header, LockedVault, Policy, SealedVault, Staged, UnlockedVault, VaultError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -121,6 +121,15 @@ impl House {
             Vault::Locked(vault) => Ok((vault.header().clone(), false)),
             Vault::Absent => Err(Error::NoVault),
             Vault::Damaged(problem) => Err(problem.error()),
+        }
+    }
+
+    /// The vault's policy, locked or not, of a vault that can be read.
+    pub(super) fn policy(&self) -> Option<&Policy> {
+        match &self.vault {
+            Vault::Unlocked(vault) => Some(vault.header().policy()),
+            Vault::Locked(vault) => Some(vault.header().policy()),
+            Vault::Absent | Vault::Damaged(_) => None,
         }
     }
 

@@ -22,6 +22,7 @@ mod keyslots;
 mod locks;
 mod machine;
 mod oath;
+mod policy;
 mod problem;
 mod purpose;
 mod recovery;
@@ -33,7 +34,7 @@ mod who;
 
 pub use crate::audit::{Filter as AuditFilter, Outcome as AuditOutcome, Verdict as AuditVerdict};
 pub use crate::token::Roots;
-pub use crate::vault::{AccountRef, SlotId};
+pub use crate::vault::{AccountRef, Act, Hours, Policy, SlotId};
 pub use accounts::{AccountInfo, MfaDevice, NewAccount, NewProfile, ProfileInfo};
 pub use autolock::LockAfter;
 pub use codes::CodeRequest;
@@ -43,6 +44,7 @@ pub use error::{Error, Hints, Tries, in_full};
 pub use items::{NewTotp, SeedForm, TotpAdded};
 pub use keyslots::{Checked, NewKeyslot, SlotChange};
 pub use oath::{OathChange, OathEntry, OnTokens, RemoveTotp};
+pub use policy::PolicyChange;
 pub use recovery::NewRecovery;
 pub use status::{KeyslotInfo, TokenInfo, TokenProblem, VaultInfo, VaultState};
 pub use vaults::NewVaultOptions;
@@ -75,8 +77,8 @@ pub struct Settings {
     pub attestation_roots: Arc<Roots>,
     /// STS endpoints besides AWS's own.
     pub allowed_endpoints: Vec<String>,
-    /// Whether whoever uses what is guarded must say why.
-    pub demand_reason: bool,
+    /// The machine's own rules, beside those of the vault.
+    pub policy: Policy,
     /// When the vault locks by itself.
     pub lock_after: LockAfter,
 }

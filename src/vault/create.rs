@@ -5,7 +5,7 @@ use super::image::Image;
 use super::manifest::Manifest;
 use super::shares::share_out;
 use super::slots::NewSlot;
-use super::{Header, Index, LogAnchor, Seen, Thresholds, UnlockedVault, VaultError, VaultId, audit};
+use super::{Header, Index, LogAnchor, Policy, Seen, Thresholds, UnlockedVault, VaultError, VaultId, audit};
 use crate::crypto::{hash, random};
 use crate::secret::AuditKey;
 use std::sync::Arc;
@@ -28,6 +28,7 @@ impl NewVault {
             generation: 1,
             epoch,
             thresholds,
+            policy: Policy::default(),
             slots,
             salt: random::public()?,
             lengths: Lengths::default(),

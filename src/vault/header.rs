@@ -1,7 +1,7 @@
 //! The header: all that is readable without a key.
 
 use super::cbor::{Malformed, Reader, Writer};
-use super::{Keyslot, Lock, SlotId, Thresholds, VaultError, VaultId};
+use super::{Keyslot, Lock, Policy, SlotId, Thresholds, VaultError, VaultId};
 use std::collections::HashSet;
 
 const SLOTS: usize = 64;
@@ -13,6 +13,7 @@ pub struct Header {
     pub(super) generation: u64,
     pub(super) epoch: u64,
     pub(super) thresholds: Thresholds,
+    pub(super) policy: Policy,
     pub(super) slots: Vec<Keyslot>,
     pub(super) salt: [u8; 32],
     pub(super) lengths: Lengths,
@@ -47,6 +48,11 @@ impl Header {
         self.thresholds
     }
 
+    /// What its holders have laid down.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// The keyslots, oldest first.
     pub fn keyslots(&self) -> &[Keyslot] {
         &self.slots
@@ -76,6 +82,7 @@ impl Header {
         if !(1..=SLOTS).contains(&self.slots.len()) {
             return Err(VaultError::Invalid("number of keyslots"));
         }
+        self.policy.validate()?;
         self.slots.iter().try_for_each(Keyslot::validate)?;
         if self.slots.iter().map(|slot| slot.id).collect::<HashSet<_>>().len() != self.slots.len() {
             return Err(VaultError::Invalid("keyslot id"));
@@ -99,7 +106,8 @@ impl Header {
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(4096);
-        writer.map(7).uint(0).bytes(self.vault.as_bytes());
+        let no_policy = self.policy == Policy::default();
+        writer.map(if no_policy { 7 } else { 8 }).uint(0).bytes(self.vault.as_bytes());
         writer.uint(1).uint(self.generation).uint(2).uint(self.epoch).uint(3).array(2);
         writer.uint(self.thresholds.of(Lock::Unlock).into());
         writer.uint(self.thresholds.of(Lock::Guard).into());
@@ -109,6 +117,10 @@ impl Header {
         }
         writer.uint(5).bytes(&self.salt).uint(6).array(3);
         writer.size(self.lengths.index).size(self.lengths.manifest).size(self.lengths.records);
+        if !no_policy {
+            writer.uint(7);
+            self.policy.encode(&mut writer);
+        }
         writer.into_bytes()
     }
 
@@ -125,9 +137,15 @@ impl Header {
             let slots = fields.required(4, |reader| reader.array(Keyslot::decode))?;
             let salt = fields.required(5, Reader::array_of)?;
             let lengths = fields.required(6, Lengths::decode)?;
+            let policy = fields.optional(7, Policy::decode)?;
             fields.end()?;
+            // Where there is none, the field is left out.
+            if policy.as_ref().is_some_and(|policy| *policy == Policy::default()) {
+                return Err(Malformed);
+            }
+            let policy = policy.unwrap_or_default();
             let thresholds = Thresholds::new(unlock, guard, slots.len() as u64).map_err(|_rule| Malformed)?;
-            Ok(Self { vault, generation, epoch, thresholds, slots, salt, lengths })
+            Ok(Self { vault, generation, epoch, thresholds, policy, slots, salt, lengths })
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::cbor::{Malformed, Reader, Writer};
 use super::error::damaged;
-use super::{Header, Index, Item, ItemId, Lock, Part, SlotId, VaultError, VaultId};
+use super::{Header, Index, Item, ItemId, Lock, Part, Policy, SlotId, VaultError, VaultId};
 use crate::crypto::aead::MessageKey;
 use crate::crypto::{hpke, random};
 use crate::secret::GuardKey;
@@ -16,6 +16,7 @@ pub(super) struct Manifest {
     vault: VaultId,
     epoch: u64,
     thresholds: (u64, u64),
+    policy: Policy,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -48,6 +49,7 @@ impl Manifest {
             vault: header.vault,
             epoch: header.epoch,
             thresholds: thresholds.into(),
+            policy: header.policy.clone(),
         }
     }
 
@@ -90,6 +92,7 @@ impl Manifest {
         if self.version == 0
             || (self.vault, self.epoch, self.thresholds)
                 != (expected.vault, expected.epoch, expected.thresholds)
+            || self.policy != expected.policy
         {
             return damaged(Part::Header);
         }
@@ -129,14 +132,16 @@ impl Manifest {
         for record in &self.records {
             writer.array(3).bytes(record.id.as_bytes()).uint(record.version).bytes(&record.hash);
         }
-        writer.uint(6).map(0);
+        writer.uint(6);
+        self.policy.encode(&mut writer);
         writer.into_bytes()
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         Reader::whole(bytes, |reader| {
             let mut fields = reader.map()?;
-            let manifest = Self {
+            let mut manifest = Self {
+                policy: Policy::default(),
                 vault: VaultId::from_bytes(fields.required(0, Reader::array_of)?),
                 version: fields.required(1, Reader::uint)?,
                 epoch: fields.required(2, Reader::uint)?,
@@ -147,7 +152,7 @@ impl Manifest {
                 slots: fields.required(4, |reader| reader.array(SlotEntry::decode))?,
                 records: fields.required(5, |reader| reader.array(RecordEntry::decode))?,
             };
-            fields.required(6, |reader| reader.map()?.end())?;
+            manifest.policy = fields.required(6, Policy::decode)?;
             fields.end()?;
             let ascending = manifest.records.iter().map(|entry| entry.id).is_sorted_by(|one, two| one < two);
             if ascending { Ok(manifest) } else { Err(Malformed) }
@@ -202,6 +207,18 @@ const fn vault_bytes(header: &Header) -> &[u8] {
 mod tests {
     use super::super::tests::{TOKEN, sample};
     use super::*;
+
+    /// A holder of the unlock key alone writes a header without the rule that the manifest has.
+    #[test]
+    fn the_policy_is_the_manifests() {
+        let vault = sample();
+        let key = TOKEN.guard_key(vault.header()).unwrap();
+        let open = |section: &[u8]| Manifest::open(&key, vault.header(), vault.index(), section);
+        let honest = open(vault.image.manifest()).unwrap();
+        let policy = Policy { demand_reason: true, ..Policy::default() };
+        let section = Manifest { policy, ..honest }.seal(&key, vault.header()).unwrap();
+        assert_eq!(open(&section).map(|_| ()), Err(VaultError::Damaged(Part::Header)));
+    }
 
     /// A holder of the unlock key alone writes 1 where the manifest says 2.
     #[test]

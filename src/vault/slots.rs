@@ -3,7 +3,7 @@
 use super::draft::Renewed;
 use super::keyslot::Entry;
 use super::manifest::SlotEntry;
-use super::{Draft, Keyslot, Lock, Seen, SlotId, Thresholds, VaultError, VaultId};
+use super::{Draft, Keyslot, Lock, Policy, Seen, SlotId, Thresholds, VaultError, VaultId};
 use crate::crypto::random;
 use crate::secret::TokenSecret;
 
@@ -93,6 +93,16 @@ impl Draft<'_> {
     pub fn set_thresholds(&mut self, thresholds: Thresholds) -> Result<(), VaultError> {
         self.rekey_at_seal()?;
         self.header.thresholds = thresholds;
+        self.header.validate()
+    }
+
+    /// Lays down other rules.
+    ///
+    /// # Errors
+    /// [`VaultError::GuardNeeded`]; [`VaultError::Invalid`] naming the rule.
+    pub fn set_policy(&mut self, policy: Policy) -> Result<(), VaultError> {
+        self.guarded()?;
+        self.header.policy = policy;
         self.header.validate()
     }
 

@@ -199,7 +199,7 @@ class Vault:
         salt, sealed = self.manifest_section[:32], self.manifest_section[32:]
         manifest_key = hkdf(key, salt, b"rootseal/v1/manifest" + self.id)
         manifest = uncbor(gcm_open(manifest_key, self.id + u64(self.epoch), sealed))
-        need(set(manifest) == {0, 1, 2, 3, 4, 5, 6} and manifest[6] == {}, "manifest")
+        need(set(manifest) == {0, 1, 2, 3, 4, 5, 6} and manifest[6] == self.header.get(7, {}), "manifest")
         need([manifest[0], manifest[2], manifest[3]] == [self.id, self.epoch, self.header[3]], "manifest")
         slots = [
             [slot[0], sha256(cbor([self.id, slot[0], slot[1], slot[3], slot[4], slot[5]])), 8 in slot]

@@ -10,6 +10,7 @@ mod key;
 mod key_choice;
 mod keyslot;
 mod oath;
+mod policy;
 mod profile;
 mod quorum;
 mod status;
@@ -55,6 +56,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> 
         Command::Token(list) => vault::tokens(session, &list).await,
         Command::Keyslot(command) => keyslot::run(session, command).await,
         Command::Quorum(command) => quorum::run(session, command).await,
+        Command::Policy(command) => policy::run(session, command).await,
         Command::Account(command) => account::run(session, command).await,
         Command::Key(command) => key::run(session, command).await,
         Command::Totp(command) => totp::run(session, command).await,

@@ -87,9 +87,8 @@ impl Operation {
         who: Who<'_>,
     ) -> Result<(SignedRequest, Plan, Purpose, String), Error> {
         let service = &self.service;
-        let allowed = service.settings.allowed_endpoints.clone();
         let codes = who.token.filter(|token| makes_codes(token));
-        let sign = Arc::new(Sign { request, allowed, token_named: codes.is_some() });
+        let sign = Arc::new(Sign { request, limits: service.limits(), token_named: codes.is_some() });
         let mut unfinished = Unfinished::new(Arc::clone(service), who.caller, sign.purpose(None));
         let there = self.is_code_token_there(&sign, codes).await;
         unfinished.end(there.as_ref().err()).await;

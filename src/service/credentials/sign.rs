@@ -1,6 +1,6 @@
 //! The guarded part: open the access key, and the seed where the vault has it, sign one request, forget both.
 
-use super::{CredentialRequest, Plan, Source, source};
+use super::{CredentialRequest, Limits, Plan, Source, source};
 use crate::aws::{
     AccessKeyId, GetSessionToken, MfaSerial, Partition, Request, Service, SignedRequest, Signer,
 };
@@ -17,7 +17,7 @@ use crate::vault::{Guard, Payload};
 /// A request for a signed `GetSessionToken`.
 pub(super) struct Sign {
     pub(super) request: CredentialRequest,
-    pub(super) allowed: Vec<String>,
+    pub(super) limits: Limits,
     /// Whether the code has to come from a token, because one was named.
     pub(super) token_named: bool,
 }
@@ -46,7 +46,7 @@ impl Guarded for Sign {
     type Yield = Signed;
 
     fn plan(&self, house: &House) -> Result<SignPlan, Error> {
-        let session = Plan::make(house, &self.request, &self.allowed)?;
+        let session = Plan::make(house, &self.request, &self.limits)?;
         let source = source(house, &session.account, self.token_named)?;
         Ok(SignPlan { session, source })
     }
