@@ -158,6 +158,13 @@ pub(super) enum Command {
     /// Verify, copy and restore the vault file
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Prove every keyslot and a backup, one after another, and print a report
+    #[command(after_help = "Example: rootseal drill --backup /media/safe/vault.rseal")]
+    Drill {
+        /// A copy of the vault file, from vault backup
+        #[arg(long, value_name = "FILE")]
+        backup: Option<PathBuf>,
+    },
     /// Show, verify or export the record of what was asked for, granted or refused
     #[command(subcommand)]
     Audit(AuditCommand),

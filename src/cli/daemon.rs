@@ -4,8 +4,8 @@ use crate::cli::address::Address;
 use crate::cli::error::Error;
 use crate::dbus::names::BUS_NAME;
 use crate::dbus::proxy::{
-    Account1Proxy, Audit1Proxy, FindTokenOptions, Manager1Proxy, Operation1Proxy, Policy1Proxy, Token1Proxy,
-    Vault1Proxy,
+    Account1Proxy, Audit1Proxy, Drill1Proxy, FindTokenOptions, Manager1Proxy, Operation1Proxy, Policy1Proxy,
+    Token1Proxy, Vault1Proxy,
 };
 use rustix::io::Errno;
 use std::ffi::OsString;
@@ -53,6 +53,10 @@ impl Daemon {
 
     pub(super) async fn manager(&self) -> Result<Manager1Proxy<'_>, Error> {
         Ok(Manager1Proxy::builder(&self.connection).cache_properties(CacheProperties::No).build().await?)
+    }
+
+    pub(super) async fn drill(&self) -> Result<Drill1Proxy<'_>, Error> {
+        Ok(Drill1Proxy::builder(&self.connection).cache_properties(CacheProperties::No).build().await?)
     }
 
     pub(super) async fn policy(&self) -> Result<Policy1Proxy<'_>, Error> {

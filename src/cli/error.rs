@@ -58,6 +58,8 @@ pub(super) enum Error {
     },
     #[error("{0}")]
     Missing(String),
+    #[error("the drill is not complete: the report says what is missing")]
+    DrillIncomplete,
 }
 
 /// The system's words without its number.
@@ -67,6 +69,12 @@ fn plain_reason(error: &std::io::Error) -> String {
 }
 
 impl Error {
+    /// There is none, or one with that `problem`.
+    pub(super) fn no_vault(problem: &str) -> Self {
+        let why = if problem.is_empty() { "there is no vault yet: run `rootseal init`" } else { problem };
+        Self::Missing(why.to_owned())
+    }
+
     /// Wraps a failed system call.
     pub(super) fn system(doing: &'static str) -> impl FnOnce(rustix::io::Errno) -> Self {
         move |errno| Self::System { doing, source: errno.into() }
@@ -87,6 +95,7 @@ impl Error {
             | Self::BadLog { .. }
             | Self::Stdout(_)
             | Self::System { .. }
+            | Self::DrillIncomplete
             | Self::Missing(_) => 1,
         }
     }

@@ -18,6 +18,7 @@ pub(super) struct Config {
     lock: Lock,
     policy: Policy,
     audit: Audit,
+    custody: Custody,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,6 +129,23 @@ struct Audit {
     rotate_bytes: Option<u64>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Custody {
+    /// Days after which the next drill is due; 0: never.
+    drill_days: Option<u32>,
+}
+
+/// Four times a year.
+const DRILL_DAYS: u32 = 90;
+
+impl Custody {
+    fn drill_every(&self) -> Option<Duration> {
+        let days = self.drill_days.unwrap_or(DRILL_DAYS);
+        (days > 0).then(|| Duration::from_hours(24).saturating_mul(days))
+    }
+}
+
 const ROTATE: u64 = 8 << 20;
 /// Less would make a file of every few records.
 const LEAST_ROTATE: u64 = 4096;
@@ -148,6 +166,7 @@ impl Config {
             attestation_roots: Arc::new(roots(&self.tokens.attestation_roots)?),
             allowed_endpoints: self.aws.allowed_endpoints,
             policy: self.policy.rules(),
+            drill_every: self.custody.drill_every(),
             lock_after: self.lock.after(),
         })
     }

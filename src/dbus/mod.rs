@@ -5,6 +5,7 @@ mod agents;
 mod audit;
 mod bus;
 mod door;
+mod drill;
 mod error;
 mod keys;
 mod listen;

@@ -4,6 +4,7 @@
 
 mod audit;
 mod codes;
+mod drill;
 mod policy;
 mod shapes;
 
@@ -12,6 +13,7 @@ pub use codes::{
     AddTotpOptions, AddTotpReply, FindTokenOptions, GetTotpOptions, MfaDeviceRow, OathAccountRow,
     OathPasswordOptions, RemoveTotpOptions, RemoveTotpReply, SeedCopyRow,
 };
+pub use drill::{DrillProperties, DrillReply, DrillSlotRow};
 pub use policy::{PolicyProperties, PolicyRow, PolicyRules};
 pub use shapes::{
     AccountProperties, AccountRow, AddAccountOptions, AddKeyslotOptions, AddProfileOptions, CheckReply,
@@ -93,6 +95,21 @@ pub trait Vault1 {
     fn restore(&self, options: RestoreOptions, input: Fd<'_>) -> zbus::Result<()>;
     /// Reads the file again and verifies it.
     fn check(&self) -> zbus::Result<CheckReply>;
+}
+
+/// `org.rootseal.Drill1`.
+#[zbus::proxy(
+    interface = "org.rootseal.Drill1",
+    default_service = "org.rootseal.Daemon",
+    default_path = "/org/rootseal/vault"
+)]
+pub trait Drill1 {
+    /// From now on, what is proved counts.
+    fn begin(&self) -> zbus::Result<()>;
+    /// Opens a copy of the file; its generation is returned.
+    fn check_backup(&self, options: TokenOptions, input: Fd<'_>) -> zbus::Result<u64>;
+    /// Writes down what was proved.
+    fn finish(&self, options: TokenOptions) -> zbus::Result<DrillReply>;
 }
 
 /// `org.rootseal.Policy1`.

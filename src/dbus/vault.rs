@@ -40,6 +40,11 @@ impl Vault {
     }
 }
 
+/// A copy of the file, as a client hands it in. No secret: it is sealed.
+pub(super) async fn copy(input: zbus::OwnedFd) -> Result<Vec<u8>, Error> {
+    Ok(std::mem::take(&mut *pipe::read_most(input.into(), LARGEST_VAULT).await?))
+}
+
 fn slot_id(text: &str) -> Result<SlotId, Error> {
     text.parse().map_err(|_not_one| {
         Error::invalid("a keyslot's id has 32 hexadecimal digits: `rootseal keyslot list` shows them")
@@ -190,8 +195,7 @@ impl Vault {
         let prompter = self.0.prompter(&caller, connection);
         let who = Who::new(&caller, &prompter, token.as_deref());
         let restored = async {
-            // No secret: it is sealed.
-            let bytes = std::mem::take(&mut *pipe::read_most(input.into(), LARGEST_VAULT).await?);
+            let bytes = copy(input).await?;
             Ok::<(), Error>(self.0.service.restore(bytes, older, who).await?)
         };
         while_there(&caller, restored).await
@@ -294,6 +298,7 @@ fn dict(slot: &KeyslotInfo, present: bool) -> Result<Dict, Error> {
         entry("kind", slot.kind.as_str())?,
         entry("created", slot.created)?,
         entry("present", present)?,
+        entry("proved", slot.proved.unwrap_or(0))?,
         entry("attested", slot.attested.name())?,
     ]))
 }

@@ -2,6 +2,7 @@
 
 use super::Service;
 use super::error::Error;
+use super::guarded::Unfinished;
 use super::house::{House, Vault};
 use super::locks::{Asker, Keys};
 use super::problem::{Problem, vault_error};
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What a copy is called in errors: its path is the client's business.
-const BACKUP: &str = "the backup";
+pub(super) const BACKUP: &str = "the backup";
 
 impl Service {
     /// The vault's file as it is, sealed as ever: what cannot be read back is not handed out.
@@ -50,11 +51,10 @@ impl Service {
     /// [`Error::Invalid`] for a copy of another vault; [`Error::InUse`] where a later one is there and `older` is not
     /// said; all that a token and a damaged copy can go wrong with.
     pub async fn restore(self: &Arc<Self>, bytes: Vec<u8>, older: bool, who: Who<'_>) -> Result<(), Error> {
-        let mut purpose = Purpose::new("vault-restore", "restore the vault from a backup");
-        let restored = self.restore_from(bytes, older, who, &mut purpose).await;
-        if let Err(error) = &restored {
-            self.record_refusal(who.caller, &purpose, error).await;
-        }
+        let purpose = Purpose::new("vault-restore", "restore the vault from a backup");
+        let mut unfinished = Unfinished::new(Arc::clone(self), who.caller, purpose);
+        let restored = Box::pin(self.restore_from(bytes, older, who, &mut unfinished.purpose)).await;
+        unfinished.end(restored.as_ref().err()).await;
         restored
     }
 

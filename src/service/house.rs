@@ -1,6 +1,7 @@
 //! Everything that is open or shut with the vault: owned by the keeper's task alone.
 
 use super::autolock::Autolock;
+use super::drill::Proofs;
 use super::error::Error;
 use super::machine::Machine;
 use super::problem::Problem;
@@ -25,6 +26,8 @@ pub(super) struct House {
     pub(super) machine: Machine,
     /// The keys of the audit log, for as long as the vault is open. Nobody else keeps them.
     pub(super) audit: Option<Arc<Session>>,
+    /// What the drill that is going on has proved.
+    pub(super) drill: Option<Proofs>,
     autolock: Arc<Autolock>,
     path: PathBuf,
     /// Set when the machine's own memory cannot be read: without it a rollback would go unseen.
@@ -38,6 +41,7 @@ impl House {
             sessions: Sessions::default(),
             machine,
             audit: None,
+            drill: None,
             autolock,
             path,
             distrust: None,

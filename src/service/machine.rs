@@ -1,6 +1,7 @@
 //! What this machine remembers outside the vault: what it saw of the vault last, and which one-time codes it
 //! has given out. Kept in `state.cbor`; nothing in it is secret.
 
+use super::drill::Proofs;
 use super::error::Error;
 use super::seeds::SeedKey;
 use crate::vault::Seen;
@@ -18,10 +19,12 @@ pub(super) struct Machine {
     /// For each TOTP seed, wherever it is, the end of the last step whose code was given out, in seconds since
     /// 1970-01-01 UTC: no code of an earlier step goes out again (RFC 6238 section 5.2).
     pub(super) spent: BTreeMap<SeedKey, u64>,
+    /// What was proved of its keyslots and backups.
+    pub(super) proofs: Proofs,
 }
 
 impl Machine {
-    /// `[version, seen or null, {seed: seconds}]`.
+    /// `[version, seen or null, {seed: seconds}, proofs]`.
     pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         self.write(&mut Encoder::new(&mut bytes))
@@ -33,7 +36,7 @@ impl Machine {
         &self,
         out: &mut Encoder<&mut Vec<u8>>,
     ) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
-        out.array(3)?.u8(1)?;
+        out.array(4)?.u8(2)?;
         match &self.seen {
             Some(seen) => out.bytes(&seen.encode())?,
             None => out.null()?,
@@ -42,15 +45,18 @@ impl Machine {
         for (seed, until) in &self.spent {
             out.bytes(seed.as_bytes())?.u64(*until)?;
         }
-        Ok(())
+        self.proofs.write(out)
     }
 
     /// Reads what [`Self::encode`] wrote. `None`: it is damaged.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = Decoder::new(bytes);
-        if from.array().ok()? != Some(3) || from.u8().ok()? != 1 {
-            return None;
-        }
+        // Version 1 had no proofs.
+        let has_proofs = match (from.array().ok()?, from.u8().ok()?) {
+            (Some(3), 1) => false,
+            (Some(4), 2) => true,
+            _ => return None,
+        };
         let seen = if from.datatype().ok()? == minicbor::data::Type::Null {
             from.null().ok()?;
             None
@@ -63,7 +69,8 @@ impl Machine {
             let key = SeedKey::from_bytes(from.bytes().ok()?.try_into().ok()?);
             spent.insert(key, from.u64().ok()?);
         }
-        (from.position() == bytes.len()).then_some(Self { seen, spent })
+        let proofs = if has_proofs { Proofs::read(&mut from)? } else { Proofs::default() };
+        (from.position() == bytes.len()).then_some(Self { seen, spent, proofs })
     }
 
     /// Counts a step as spent, unless it or a later one is; `now` in seconds since 1970-01-01 UTC.
@@ -95,5 +102,11 @@ mod tests {
         machine.spend(seed(1), 90, 61).unwrap();
         let bytes = machine.encode().unwrap();
         assert_eq!(Machine::decode(&bytes), Some(machine));
+        assert_eq!(
+            Machine::decode(&[0x83, 1, 0xf6, 0xa0]),
+            Some(Machine::default()),
+            "of before there were proofs"
+        );
+        assert_eq!(Machine::decode(&[0x83, 2, 0xf6, 0xa0]), None);
     }
 }

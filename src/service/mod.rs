@@ -12,6 +12,7 @@ mod codes;
 mod consents;
 mod credentials;
 mod disk;
+mod drill;
 mod enrol;
 mod error;
 mod guarded;
@@ -39,6 +40,7 @@ pub use accounts::{AccountInfo, MfaDevice, NewAccount, NewProfile, ProfileInfo};
 pub use autolock::LockAfter;
 pub use codes::CodeRequest;
 pub use credentials::{Answer, CredentialRequest, GiveUp, Operation};
+pub use drill::{Drill, Proof};
 pub use enrol::new_key;
 pub use error::{Error, Hints, Tries, in_full};
 pub use items::{NewTotp, SeedForm, TotpAdded};
@@ -64,6 +66,7 @@ use problem::vault_error;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What the configuration says to the use cases.
@@ -79,6 +82,8 @@ pub struct Settings {
     pub allowed_endpoints: Vec<String>,
     /// The machine's own rules, beside those of the vault.
     pub policy: Policy,
+    /// How often a drill is due.
+    pub drill_every: Option<Duration>,
     /// When the vault locks by itself.
     pub lock_after: LockAfter,
 }

@@ -52,6 +52,8 @@ pub struct KeyslotInfo {
     pub kind: String,
     /// Seconds since 1970-01-01 UTC.
     pub created: u64,
+    /// When it was last proved on this machine that its token opens it: seconds since 1970-01-01 UTC.
+    pub proved: Option<u64>,
     /// How far it is proved that its key was made in its token.
     pub attested: Attested,
 }
@@ -120,6 +122,7 @@ impl Service {
                     label: slot.label().to_owned(),
                     kind: slot.kind().to_owned(),
                     created: slot.created(),
+                    proved: house.machine.proofs.of(slot.id()),
                     attested: attested(slot.kind(), slot.binding(), &roots),
                 });
                 VaultInfo {

@@ -27,7 +27,8 @@ pub(super) async fn backup(session: &Session, path: &Path) -> Result<(), Error> 
     Ok(())
 }
 
-pub(super) async fn restore(session: &mut Session, path: &Path, older: bool) -> Result<(), Error> {
+/// A copy, in memory: the daemon takes no file that it would have to wait for.
+pub(super) fn read(path: &Path) -> Result<File, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     let modified = file.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
@@ -38,6 +39,11 @@ pub(super) async fn restore(session: &mut Session, path: &Path, older: bool) -> 
     let mut memory = File::from(memory);
     std::io::copy(&mut file, &mut memory).map_err(failed)?;
     memory.flush().and_then(|()| memory.rewind()).map_err(failed)?;
+    Ok(memory)
+}
+
+pub(super) async fn restore(session: &mut Session, path: &Path, older: bool) -> Result<(), Error> {
+    let memory = read(path)?;
     session.may_ask_all().await?;
     let options = RestoreOptions {
         token: session.options.named(),

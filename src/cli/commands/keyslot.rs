@@ -81,7 +81,7 @@ async fn list(session: &Session) -> Result<(), Error> {
     // Which of them are plugged in is known from the last look at the tokens.
     session.daemon.manager().await?.tokens().await?;
     let slots = properties(session).await?.keyslots;
-    let heads = ["ID", "HOLDER", "LABEL", "KIND", "CREATED", "PRESENT"];
+    let heads = ["ID", "HOLDER", "LABEL", "KIND", "CREATED", "PROVED", "PRESENT"];
     output::listing(session.options.json, &slots, heads, |slot| {
         [
             slot.id.clone(),
@@ -89,6 +89,7 @@ async fn list(session: &Session) -> Result<(), Error> {
             slot.label.clone(),
             slot.kind.clone(),
             output::time(slot.created),
+            if slot.proved == 0 { "never".to_owned() } else { output::time(slot.proved) },
             yes(slot.present),
         ]
     })

@@ -5,6 +5,7 @@ mod audit;
 mod aws_config;
 mod backup;
 mod credentials;
+mod drill;
 mod input;
 mod key;
 mod key_choice;
@@ -65,6 +66,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> 
         Command::Credentials { profile } => credentials::run(session, &profile).await,
         Command::AwsConfig { profile, region } => aws_config::run(session, &profile, region).await,
         Command::Vault(command) => vault::run(session, command).await,
+        Command::Drill { backup } => drill::run(session, backup).await,
         Command::Audit(command) => audit::run(session, command).await,
     }
 }

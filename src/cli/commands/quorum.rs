@@ -43,12 +43,7 @@ async fn show(session: &Session) -> Result<(), Error> {
     session.daemon.manager().await?.tokens().await?;
     let vault = properties(session).await?;
     if vault.keyslots.is_empty() {
-        let why = if vault.problem.is_empty() {
-            "there is no vault yet: run `rootseal init`"
-        } else {
-            &vault.problem
-        };
-        return Err(Error::Missing(why.to_owned()));
+        return Err(Error::no_vault(&vault.problem));
     }
     let mut holders: BTreeMap<String, Vec<KeyslotRow>> = BTreeMap::new();
     for slot in vault.keyslots {

@@ -1,5 +1,6 @@
 //! `status`.
 
+use super::drill::Schedule;
 use super::{Session, vault};
 use crate::cli::error::Error;
 use crate::cli::output;
@@ -23,6 +24,8 @@ struct Status {
     token_problems: Vec<TokenProblemRow>,
     /// What to know about the audit log.
     audit_warnings: Vec<String>,
+    /// When the next drill is due.
+    drill: Schedule,
     /// How many; null while it cannot be known.
     accounts: Option<usize>,
 }
@@ -59,6 +62,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Error> {
         tokens,
         token_problems,
         audit_warnings: audit.warnings,
+        drill: Schedule::ask(session).await?,
         accounts,
     };
     if session.options.json {
@@ -99,6 +103,9 @@ impl Status {
         }
         for problem in &self.token_problems {
             lines.push(format!("problem   {problem}"));
+        }
+        if let Some(drill) = self.drill.words() {
+            lines.push(format!("drill     {drill}"));
         }
         for warning in &self.audit_warnings {
             lines.push(format!("audit     {warning}"));

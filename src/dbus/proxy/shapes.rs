@@ -240,6 +240,8 @@ pub struct KeyslotRow {
     pub created: u64,
     /// Its token is plugged in.
     pub present: bool,
+    /// When it was last proved on this machine that its token opens it, in seconds since 1970; 0: never.
+    pub proved: u64,
     /// `none`, `self` or `rooted`: how far it is proved that its key was made in its token.
     pub attested: String,
 }

@@ -3,6 +3,7 @@
 use crate::secret::forgetting;
 use crate::service::Service;
 use crate::service::error::Error;
+use crate::service::guarded::Unfinished;
 use crate::service::house::{House, Vault};
 use crate::service::locks::{Asker, Tokens, name, quoted};
 use crate::service::purpose::Purpose;
@@ -12,6 +13,7 @@ use crate::service::who::Who;
 use crate::token::registry::Present;
 use crate::token::{Derived, Wanted};
 use crate::vault::{Collected, Header, Keyslot, Lock, Share, SlotId, VaultError};
+use std::sync::Arc;
 
 /// What was proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +34,11 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::Damaged`] where it does not open what it should; all that a token can go wrong with.
-    pub async fn check_keyslot(&self, id: Option<SlotId>, who: Who<'_>) -> Result<Checked, Error> {
-        let mut purpose = Purpose::new("keyslot-check", "check a keyslot");
-        let checked = self.check_slot(id, who, &mut purpose).await;
-        if let Err(error) = &checked {
-            self.record_refusal(who.caller, &purpose, error).await;
-        }
+    pub async fn check_keyslot(self: &Arc<Self>, id: Option<SlotId>, who: Who<'_>) -> Result<Checked, Error> {
+        let purpose = Purpose::new("keyslot-check", "check a keyslot");
+        let mut unfinished = Unfinished::new(Arc::clone(self), who.caller, purpose);
+        let checked = Box::pin(self.check_slot(id, who, &mut unfinished.purpose)).await;
+        unfinished.end(checked.as_ref().err()).await;
         checked
     }
 
@@ -67,6 +68,7 @@ impl Service {
         };
         self.prove(&header, slot, derived).await?;
         self.record(who.caller, purpose, Some(&source)).await?;
+        self.note_proof(slot.id()).await?;
         let (label, holder) = (slot.label().to_owned(), slot.holder().to_owned());
         Ok(Checked { id: slot.id(), label, holder, guard: slot.serves(Lock::Guard) })
     }
