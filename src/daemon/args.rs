@@ -1,6 +1,7 @@
 //! Options of `rootseald`.
 
 use crate::dbus::Bus;
+use crate::service::Counted;
 use std::path::PathBuf;
 
 /// Owns the security tokens and the vault, and serves them over D-Bus.
@@ -34,4 +35,9 @@ pub(super) fn bus(name: &str) -> Bus {
         "system" => Bus::System,
         address => Bus::At(address.to_owned()),
     }
+}
+
+/// A daemon on the system bus is nobody's own.
+pub(super) fn counted(bus: Option<&str>) -> Counted {
+    if bus == Some("system") { Counted::Seated } else { Counted::Own }
 }

@@ -1,7 +1,7 @@
 //! The configuration file. An unknown key is an error: a misspelt restriction must not pass in silence.
 
 use super::Error;
-use crate::service::{self, Hours, LockAfter, Roots, Settings};
+use crate::service::{self, Counted, Hours, LockAfter, LockWhen, Roots, Settings};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,16 @@ struct Lock {
     idle_seconds: Option<u64>,
     /// Seconds after which it locks however much it is used; 0: it does not.
     longest_seconds: Option<u64>,
+    /// Whether it locks when the machine sleeps or stops.
+    when_machine_sleeps: Option<bool>,
+    /// Whether it locks when a session's screen does.
+    when_session_locks: Option<bool>,
+    /// Whether it locks when another user comes to the front, or the last session is over.
+    when_user_switches: Option<bool>,
+    /// Whether it locks when a token that opened it is pulled out.
+    when_token_is_removed: Option<bool>,
+    /// Seconds for which such a token may be away, as it is when it is reset.
+    removal_grace_seconds: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -102,6 +112,18 @@ impl Lock {
         let LockAfter { idle, longest } = LockAfter::default();
         LockAfter { idle: choose(self.idle_seconds, idle), longest: choose(self.longest_seconds, longest) }
     }
+
+    fn when(&self, counted: Counted) -> LockWhen {
+        let default = LockWhen::default();
+        let grace = self.removal_grace_seconds.map(Duration::from_secs).or(default.token_is_removed);
+        LockWhen {
+            machine_sleeps: self.when_machine_sleeps.unwrap_or(default.machine_sleeps),
+            session_locks: self.when_session_locks.unwrap_or(default.session_locks),
+            user_switches: self.when_user_switches.unwrap_or(default.user_switches),
+            token_is_removed: grace.filter(|_| self.when_token_is_removed.unwrap_or(true)),
+            counted,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -159,7 +181,8 @@ impl Config {
         Ok(bytes)
     }
 
-    pub(super) fn settings(self) -> Result<Settings, Error> {
+    /// `counted`: whose sessions the vault is locked with.
+    pub(super) fn settings(self, counted: Counted) -> Result<Settings, Error> {
         Ok(Settings {
             hid_sockets: self.tokens.hid_sockets,
             pcsc: self.tokens.pcsc.unwrap_or(true),
@@ -168,6 +191,7 @@ impl Config {
             policy: self.policy.rules(),
             drill_every: self.custody.drill_every(),
             lock_after: self.lock.after(),
+            lock_when: self.lock.when(counted),
         })
     }
 }
@@ -224,19 +248,29 @@ mod tests {
         let config = parse(
             "[tokens]\nhid_sockets = [\"/run/a\"]\n[aws]\nallowed_endpoints = [\"http://127.0.0.1:1\"]\n",
         );
-        let settings = config.unwrap().settings().unwrap();
+        let settings = config.unwrap().settings(Counted::Own).unwrap();
         assert_eq!(settings.hid_sockets, [PathBuf::from("/run/a")]);
         assert_eq!(settings.allowed_endpoints, ["http://127.0.0.1:1"]);
         assert_eq!(settings.lock_after, LockAfter::default());
-        let after = |text| parse(text).unwrap().settings().unwrap().lock_after;
+        let after = |text| parse(text).unwrap().settings(Counted::Own).unwrap().lock_after;
         let idle = after("[lock]\nidle_seconds = 5\nlongest_seconds = 0\n");
         assert_eq!(idle, LockAfter { idle: Some(Duration::from_secs(5)), longest: None });
+        assert_eq!(settings.lock_when, LockWhen::default());
+        let when = |text| parse(text).unwrap().settings(Counted::Seated).unwrap().lock_when;
+        let all = LockWhen { counted: Counted::Seated, ..LockWhen::default() };
+        assert_eq!(when("[lock]\nwhen_machine_sleeps = false\n"), LockWhen { machine_sleeps: false, ..all });
+        assert_eq!(when("[lock]\nwhen_session_locks = false\n"), LockWhen { session_locks: false, ..all });
+        assert_eq!(when("[lock]\nwhen_user_switches = false\n"), LockWhen { user_switches: false, ..all });
+        let grace = LockWhen { token_is_removed: Some(Duration::from_secs(9)), ..all };
+        assert_eq!(when("[lock]\nremoval_grace_seconds = 9\n"), grace);
+        let never = "[lock]\nwhen_token_is_removed = false\nremoval_grace_seconds = 9\n";
+        assert_eq!(when(never), LockWhen { token_is_removed: None, ..all });
         assert!(parse("").is_ok());
         assert_eq!(parse("").unwrap().rotate_bytes().unwrap(), ROTATE);
         assert_eq!(parse("[audit]\nrotate_bytes = 4096\n").unwrap().rotate_bytes().unwrap(), 4096);
         assert!(parse("[audit]\nrotate_bytes = 4095\n").unwrap().rotate_bytes().is_err());
         assert!(parse("[tokens]\nhid_socket = []\n").unwrap_err().starts_with("line 2: unknown field"));
-        let policy = |text| parse(text).map(|config| config.settings().unwrap().policy);
+        let policy = |text| parse(text).map(|config| config.settings(Counted::Own).unwrap().policy);
         let strict = policy(
             "[policy]\ndemand_reason = true\nhours_utc = [\"Sat-Sun 00:00-24:00\"]\nuse_uids = [2, 1]\n",
         );

@@ -95,7 +95,7 @@ async fn run(args: &Args, config: config::Config, store: FileStore, directory: P
         Box::new(store),
         path,
         LogPlace { path: directory.join("audit.log"), rotate: config.rotate_bytes()? },
-        config.settings()?,
+        config.settings(args::counted(args.bus.as_deref()))?,
         Box::new(SystemClock),
     )
     .await?;
@@ -128,11 +128,15 @@ async fn run(args: &Args, config: config::Config, store: FileStore, directory: P
             None => std::future::pending().await,
         }
     };
+    if service.lock_when().follows_machine() {
+        tokio::spawn(crate::dbus::follow_logind(Arc::clone(&service)));
+    }
     ready::tell(args.ready_fd).map_err(Error::Ready)?;
     service.open_audit_log();
     tokio::select! {
         () = listening => {}
         ended = Arc::clone(&service).lock_in_time() => ended.map_err(Error::Runtime)?,
+        ended = Arc::clone(&service).lock_when_pulled() => ended.map_err(Error::Runtime)?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

@@ -5,6 +5,7 @@ use super::caller::Caller;
 use super::error::Error;
 use super::house::{House, Vault};
 use super::purpose::Purpose;
+use super::removal::Opening;
 use crate::audit::{Anchor, Entry, Filter, Known, Lost, Note, Outcome, REKEYED, Session, Verdict};
 use crate::secret::UnlockKey;
 use crate::vault::{LogAnchor, NewVault, Staged};
@@ -71,6 +72,7 @@ impl Service {
         purpose: &Purpose,
         token: &str,
         key: UnlockKey,
+        opening: Opening,
     ) -> Result<(), Error> {
         let (key, session) =
             self.keeper.ask(|house| house.audit_session(&key).map(|new| (key, new))).await??;
@@ -79,7 +81,7 @@ impl Service {
         let sealed = self
             .keeper
             .run(move |house| {
-                house.unlock(key, session)?;
+                house.unlock(key, session, opening)?;
                 Ok(house.unlocked()?.index().log())
             })
             .await?;

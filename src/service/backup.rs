@@ -77,7 +77,7 @@ impl Service {
         *purpose = Purpose::new("vault-restore", place.act(&header));
         let key = self.find_key(&who, header, Lock::Guard).await?;
         let asker = Asker { who, purpose };
-        let Keys { unlock, guard, token } =
+        let (Keys { unlock, guard, token }, _it_stays_locked) =
             self.open_locks(&asker, key, Wanted { unlock: true, guard: true }).await?;
         let saving = Arc::clone(&self.saving).lock_owned().await;
         if self.keeper.run(|house| Place::of(house)).await? != place {

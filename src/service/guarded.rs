@@ -133,12 +133,12 @@ impl Service {
     ) -> Result<Done<G>, Error> {
         let purpose = request.purpose(shown.as_ref());
         let wanted = Wanted { unlock: shown.is_none(), guard: true };
-        let keys = self.open_locks(&Asker { who, purpose: &purpose }, key, wanted).await?;
+        let (keys, opening) = self.open_locks(&Asker { who, purpose: &purpose }, key, wanted).await?;
         let saving = if G::SAVES { Some(Arc::clone(&self.saving).lock_owned().await) } else { None };
         let opened = keys.unlock.is_some();
         if let Some(key) = keys.unlock {
             let unlock = Purpose::new("unlock", "unlock the vault");
-            self.open_vault(who.caller, &unlock, &keys.token, key).await?;
+            self.open_vault(who.caller, &unlock, &keys.token, key, opening).await?;
         }
         let key = keys.guard.ok_or(Error::Failed("the token gave no guard key"))?;
         let clock = Arc::clone(&self.clock);

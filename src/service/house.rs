@@ -5,6 +5,7 @@ use super::drill::Proofs;
 use super::error::Error;
 use super::machine::Machine;
 use super::problem::Problem;
+use super::removal::Opening;
 use super::sessions::Sessions;
 use crate::audit::Session;
 use crate::secret::UnlockKey;
@@ -87,11 +88,15 @@ impl House {
     }
 
     /// A vault that was just made.
-    pub(super) fn open_new(&mut self, vault: UnlockedVault, audit: Arc<Session>) {
+    pub(super) fn open_new(&mut self, vault: UnlockedVault, audit: Arc<Session>, opening: Opening) {
         self.machine = Machine { seen: Some(vault.seen()), ..Machine::default() };
         self.vault = Vault::Unlocked(Box::new(vault));
         self.audit = Some(audit);
-        self.autolock.opened();
+        let is_off = opening.is_off();
+        self.autolock.opened(opening.by);
+        if is_off {
+            self.lock();
+        }
     }
 
     /// Why no vault is believed here at all, if so.
@@ -138,14 +143,22 @@ impl House {
     }
 
     /// Opens the index. What does not fit the key is damage, and stays so until the file is put right.
-    pub(super) fn unlock(&mut self, key: UnlockKey, audit: Option<Arc<Session>>) -> Result<(), Error> {
+    pub(super) fn unlock(
+        &mut self,
+        key: UnlockKey,
+        audit: Option<Arc<Session>>,
+        opening: Opening,
+    ) -> Result<(), Error> {
+        if opening.is_off() {
+            return Err(Error::Cancelled);
+        }
         match std::mem::replace(&mut self.vault, Vault::Absent) {
             Vault::Locked(vault) => match vault.unlock(key) {
                 Ok(vault) => {
                     self.machine.seen = Some(vault.seen());
                     self.vault = Vault::Unlocked(Box::new(vault));
                     self.audit = audit;
-                    self.autolock.opened();
+                    self.autolock.opened(opening.by);
                     Ok(())
                 }
                 Err((_vault, error)) => {

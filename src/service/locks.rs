@@ -4,6 +4,7 @@ use super::consents::{Consents, Match};
 use super::error::{Error, Hints, Tries};
 use super::purpose::Purpose;
 use super::recovery;
+use super::removal::{Opener, Opening};
 use super::who::Who;
 use super::{Service, problem::vault_error};
 use crate::channel::Patience;
@@ -88,25 +89,40 @@ impl Service {
         asker: &Asker<'_>,
         key: Key,
         wanted: Wanted,
-    ) -> Result<Keys, Error> {
+    ) -> Result<(Keys, Opening), Error> {
         let mut locks = self.locks.subscribe();
-        tokio::select! {
+        let mut opening = Opening::new(&self.locks);
+        let keys = tokio::select! {
             biased;
             _locked = locks.changed() => {
                 asker.who.prompter.done().await.unwrap_or(());
                 Err(Error::Cancelled)
             }
-            keys = self.collect(asker, key, wanted) => keys,
-        }
+            keys = self.collect(asker, key, wanted, &mut opening.by) => keys,
+        };
+        Ok((keys?, opening))
     }
 
-    async fn collect(&self, asker: &Asker<'_>, key: Key, wanted: Wanted) -> Result<Keys, Error> {
+    async fn collect(
+        &self,
+        asker: &Asker<'_>,
+        key: Key,
+        wanted: Wanted,
+        by: &mut Vec<Opener>,
+    ) -> Result<Keys, Error> {
         let Key { first, header } = key;
         let mut consents = Consents::new(&header, wanted);
         let mut next = first;
         loop {
+            // Whoever consented before may have made room for this one.
+            for opener in by.iter_mut() {
+                opener.last = false;
+            }
             match next {
-                Source::Token(token) => self.consent(asker, &header, token, &mut consents).await?,
+                Source::Token(token) => {
+                    by.push(Opener { slot: token.slot, thread: token.token.worker.mark(), last: true });
+                    self.consent(asker, &header, token, &mut consents).await?;
+                }
                 Source::Code => self.consent_by_code(asker, &header, &mut consents).await?,
             }
             if consents.missing() == 0 {

@@ -3,6 +3,7 @@
 //! prompter. No bus, no file format and no protocol of a token enters this room.
 
 mod accounts;
+mod alarm;
 mod audit;
 mod autolock;
 mod backup;
@@ -23,10 +24,12 @@ mod keyslots;
 mod locks;
 mod machine;
 mod oath;
+mod occasions;
 mod policy;
 mod problem;
 mod purpose;
 mod recovery;
+mod removal;
 mod seeds;
 mod sessions;
 mod status;
@@ -46,6 +49,7 @@ pub use error::{Error, Hints, Tries, in_full};
 pub use items::{NewTotp, SeedForm, TotpAdded};
 pub use keyslots::{Checked, NewKeyslot, SlotChange};
 pub use oath::{OathChange, OathEntry, OnTokens, RemoveTotp};
+pub use occasions::{Counted, LockWhen, Occasion, Whose};
 pub use policy::PolicyChange;
 pub use recovery::NewRecovery;
 pub use status::{KeyslotInfo, TokenInfo, TokenProblem, VaultInfo, VaultState};
@@ -86,6 +90,8 @@ pub struct Settings {
     pub drill_every: Option<Duration>,
     /// When the vault locks by itself.
     pub lock_after: LockAfter,
+    /// For what else it does.
+    pub lock_when: LockWhen,
 }
 
 /// All use cases of one daemon.
@@ -262,3 +268,6 @@ impl Service {
 fn count(number: &mut u64) {
     *number = number.wrapping_add(1);
 }
+
+#[cfg(test)]
+mod tests;

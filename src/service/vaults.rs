@@ -6,6 +6,7 @@ use super::house::{House, Vault};
 use super::locks::{Asker, name, quoted};
 use super::purpose::Purpose;
 use super::recovery::NewRecovery;
+use super::removal::{Opener, Opening};
 use super::who::Who;
 use super::{Service, count, vault_error};
 use crate::secret::forgetting;
@@ -64,6 +65,7 @@ impl Service {
         purpose: &Purpose,
     ) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
+        let mut opening = Opening::new(&self.locks);
         self.refresh().await?;
         let path = self.path.clone();
         self.keeper
@@ -96,10 +98,13 @@ impl Service {
             .map_err(|error| vault_error(&error, &self.path))?;
         let (vault, session) = self.record_new_vault(who.caller, purpose, &name(&token), vault).await?;
         let bytes = vault.bytes().to_vec();
+        if let Some(slot) = vault.header().keyslots().first() {
+            opening.by.push(Opener { slot: slot.id(), thread: token.worker.mark(), last: true });
+        }
         let service = Arc::clone(self);
         let saved = tokio::spawn(async move {
             service.disk.save_vault(bytes, Keep::Previous).await?;
-            service.keeper.ask(move |house| house.open_new(vault.into_unlocked(), session)).await?;
+            service.keeper.ask(move |house| house.open_new(vault.into_unlocked(), session, opening)).await?;
             service.journal("the vault is made");
             service.remember().await?;
             drop(saving);
@@ -131,9 +136,9 @@ impl Service {
         }
         let asker = Asker { who, purpose };
         let key = self.find_key(&who, header, Lock::Unlock).await?;
-        let keys = self.open_locks(&asker, key, Wanted { unlock: true, guard: false }).await?;
+        let (keys, opening) = self.open_locks(&asker, key, Wanted { unlock: true, guard: false }).await?;
         let key = keys.unlock.ok_or(Error::Failed("the token gave no unlock key"))?;
-        self.open_vault(who.caller, purpose, &keys.token, key).await?;
+        self.open_vault(who.caller, purpose, &keys.token, key, opening).await?;
         let remembered = self.remember().await;
         if remembered.is_err() {
             // What failed did not happen.
@@ -147,13 +152,30 @@ impl Service {
     /// # Errors
     /// The daemon is stopping.
     pub async fn lock(&self) -> Result<(), Error> {
-        // Whoever is about to open it gives up.
-        self.locks.send_modify(count);
-        if self.keeper.ask(super::house::House::lock).await? {
-            self.changed();
-            self.journal("the vault is locked");
+        self.wipe().await.map(drop)
+    }
+
+    /// The same, without anybody asking.
+    pub(super) async fn lock_because(&self, why: &'static str) -> Result<(), Error> {
+        if self.wipe().await? {
+            tracing::info!("the vault locked by itself: {why}");
         }
         Ok(())
+    }
+
+    async fn wipe(&self) -> Result<bool, Error> {
+        // Whoever is about to open it gives up.
+        self.locks.send_modify(count);
+        let was_open = self.keeper.ask(House::lock).await?;
+        if was_open {
+            self.tell_locked();
+        }
+        Ok(was_open)
+    }
+
+    pub(super) fn tell_locked(&self) {
+        self.changed();
+        self.journal("the vault is locked");
     }
 
     /// Reads the file again and verifies what the unlock key can verify. Returns generation and items.

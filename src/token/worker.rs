@@ -4,7 +4,7 @@ use super::{Device, Token, TokenError};
 use crate::channel::{Cancel, Patience};
 use crate::secret::forgetting;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -15,6 +15,10 @@ pub struct Worker<T: ?Sized = dyn Token> {
     jobs: mpsc::Sender<Job<T>>,
     holds: Arc<AtomicUsize>,
 }
+
+/// Tells a thread from all others, before and after it, and does not keep it.
+#[derive(Clone, Debug)]
+pub struct Mark(Weak<AtomicUsize>);
 
 impl<T: ?Sized> Clone for Worker<T> {
     fn clone(&self) -> Self {
@@ -47,6 +51,16 @@ impl<T: ?Sized + Device + 'static> Worker<T> {
     /// take them for a person would make a token seem absent that is only being listed.
     pub fn is_held(&self) -> bool {
         self.holds.load(Ordering::Relaxed) > 0
+    }
+
+    /// By what this thread is known again.
+    pub fn mark(&self) -> Mark {
+        Mark(Arc::downgrade(&self.holds))
+    }
+
+    /// Whether it is the thread of that mark.
+    pub fn has(&self, mark: &Mark) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.holds), mark.0.as_ptr())
     }
 
     /// Keeps the token for a flow of several jobs: nobody's question in between may make it

@@ -1,7 +1,7 @@
 //! What the tokens say that were found: each is asked on its own thread, all at once.
 
 use super::super::trouble::{Reason, Trouble};
-use super::super::worker::Worker;
+use super::super::worker::{Mark, Worker};
 use super::super::{CodeToken, Device, Kind, TokenError, Traits};
 use super::{HELLO, Known, Place, Present, PresentCodes, id};
 use crate::piv::PivError;
@@ -26,6 +26,11 @@ pub struct Look {
 }
 
 impl Look {
+    /// Whether the token of this thread is still where it was.
+    pub fn has(&self, thread: &Mark) -> bool {
+        self.tokens.values().any(|known| known.worker.has(thread))
+    }
+
     /// Those that can be keyslots and answer, in a fixed order, and why the others do not.
     pub async fn present(self, patience: Patient) -> (Vec<Present>, Vec<Trouble>) {
         let answers = ask(self.tokens, patience).await;
