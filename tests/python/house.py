@@ -105,6 +105,8 @@ class House:
     token_class = VirtualToken
     # More lines for the daemon's [tokens].
     tokens_config = ""
+    # The lines of [lock]. What a test pulls out does not come back in time on every machine.
+    lock_config = "when_token_is_removed = false\n"
     # More sections.
     more_config = ""
 
@@ -164,7 +166,7 @@ class House:
         endpoints = json.dumps([self.endpoint, *allowed])
         (self.dir / "rootseald.toml").write_text(
             f"[tokens]\nhid_sockets = {sockets}\n{self.tokens_config}[aws]\nallowed_endpoints = {endpoints}\n"
-            f"{self.more_config}"
+            f"[lock]\n{self.lock_config}{self.more_config}"
         )
         environment = self.environment(**self._daemon_environment)
         self._daemon, _ = spawn(self.daemon_argv(), self.dir, "rootseald", env=environment)
@@ -192,6 +194,8 @@ class House:
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_PAGER": "",
+            # None: what this machine's own sessions do is nothing to a test.
+            "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.dir}/no-system-bus",
             "ROOTSEAL_ADDRESS": self.address,
             "AWS_ENDPOINT_URL_STS": self.endpoint,
         } | more

@@ -28,7 +28,7 @@ from jeepney.io.blocking import DBusConnection, DBusConnectionBase, prep_socket
 from jeepney.io.common import MessageFilters
 
 from fakes import PATIENCE, stop
-from house import House, HouseCase
+from house import HouseCase
 
 NAME = "org.rootseal.Daemon"
 MANAGER, VAULT, AGENT = "/org/rootseal", "/org/rootseal/vault", "/org/rootseal/agent"
@@ -45,6 +45,11 @@ class MessageBus:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="rootseal-bus-", dir="/tmp")
+        # Whichever bus listens there.
+        self.path = f"unix:path={self._folder.name}/bus"
+        self.start()
+
+    def start(self) -> None:
         config = Path(self._folder.name, "bus.conf")
         config.write_text(CONFIG.format(path=f"{self._folder.name}/bus"))
         read_end, write_end = os.pipe()
@@ -54,22 +59,30 @@ class MessageBus:
         with os.fdopen(read_end) as ready:
             self.address = ready.readline().strip()
 
-    def stop(self) -> None:
+    def end(self) -> None:
+        """Those that are on it lose it."""
         stop(self._process)
+
+    def stop(self) -> None:
+        self.end()
         self._folder.cleanup()
 
 
 class BusCase(HouseCase):
     """A house whose daemon serves on a bus of its own."""
 
+    daemon_environment: dict[str, str] = {}
+    # Where it is not to be told the address.
+    bus_option = ""
+
     def setUp(self) -> None:
-        bus = MessageBus()
+        bus = self.message_bus = MessageBus()
         self.addCleanup(bus.stop)
         self.bus_address = bus.address
         self.before_the_daemon()
-        self.house = House(
-            daemon_options=("--bus", bus.address),
-            daemon_environment={"DBUS_SESSION_BUS_ADDRESS": bus.address},
+        self.house = self.house_class(
+            daemon_options=("--bus", self.bus_option or bus.address),
+            daemon_environment={"DBUS_SESSION_BUS_ADDRESS": bus.address} | self.daemon_environment,
             **self.house_options,
         )
         self.addCleanup(self.house.close)

@@ -13,7 +13,7 @@ from message_bus import NAME, VAULT, BusCase, Client
 class Autolock(BusCase):
     def locked_by_itself(self, lines: str) -> None:
         """With these lines in the configuration, after a session that would be good for an hour."""
-        self.house.tokens_config = f"[lock]\n{lines}\n"
+        self.house.lock_config = f"{lines}\n"
         self.house.restart_daemon()
         listener = Client(self.bus_address)
         self.addCleanup(listener.close)
@@ -41,7 +41,7 @@ class Autolock(BusCase):
         self.assertRegex(self.house.must("status"), r"closes +in \d+ min")
 
     def test_it_stays_open_where_that_is_wanted(self):
-        self.house.tokens_config = "[lock]\nidle_seconds = 0\nlongest_seconds = 0\n"
+        self.house.lock_config = "idle_seconds = 0\nlongest_seconds = 0\n"
         self.house.restart_daemon()
         self.house.must("unlock", pin=PIN)
         self.assertIsNone(json.loads(self.house.must("status", "--json"))["lock_deadline"])
