@@ -137,7 +137,8 @@ impl Service {
         unfinished.purpose = Purpose::new("backup-check", act);
         let key = self.find_key(&who, header, Lock::Guard).await?;
         let asker = Asker { who, purpose: &unfinished.purpose };
-        let keys = self.open_locks(&asker, key, Wanted { unlock: true, guard: true }).await?;
+        let (keys, _nothing_stays_open) =
+            self.open_locks(&asker, key, Wanted { unlock: true, guard: true }).await?;
         let token = keys.token.clone();
         self.keeper.ask(move |_house| open_all(copy, keys)).await?.map_err(damaged)?;
         Ok((generation, token))
