@@ -1,116 +1,125 @@
-//! The agent: answers the daemon's questions for a PIN and shows what a touch is for.
+//! The agent: answers the daemon's questions for a PIN, shows what a touch is for, and takes a refusal back to it.
 //!
-//! It serves the command that registered it and nobody else; what it refused is remembered, so that the command
-//! can tell the real cause.
+//! That of a command serves this command and nobody else; what it refused is remembered, so that the command can
+//! tell the real cause.
+
+mod service;
 
 use crate::cli::daemon::Daemon;
 use crate::cli::error::Error;
 use crate::cli::handover;
-use crate::cli::output;
 use crate::cli::pin::PinFiles;
+use crate::cli::prompt::Prompt;
 use crate::cli::recovery;
 use crate::cli::refusal::Refusal;
-use crate::cli::terminal::Terminal;
+use crate::cli::refuser::Refusals;
+use crate::cli::surface::Surface;
 use crate::dbus::names::{AGENT_PATH, MANAGER_PATH};
 use crate::dbus::proxy::{PinRequest, PromptSignal, TouchRequest};
+use service::Service;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use zbus::export::futures_core::Stream as _;
 use zbus::message::{Header, Message, Type};
 use zbus::names::OwnedUniqueName;
 use zbus::{MatchRule, MessageStream, ObjectPath};
 use zeroize::Zeroizing;
 
-/// Where the user can be told why a token blinks.
-pub(super) enum Surface {
-    Terminal(Terminal),
-    /// Standard error, where somebody is known to read it.
-    Stderr,
+/// Whose prompts it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    /// Those of its own command.
+    Itself,
+    /// Those of all programs of the user.
+    User,
 }
 
-impl Surface {
-    /// The terminal; without one, standard error if `stderr_is_read`; else there is none, and nothing may be asked.
-    pub(super) fn find(stderr_is_read: bool) -> Option<Self> {
-        Terminal::open().map(Self::Terminal).or_else(|| stderr_is_read.then_some(Self::Stderr))
-    }
-
-    fn show(&self, message: &str) {
-        match self {
-            Self::Terminal(terminal) => terminal.show(message),
-            Self::Stderr => output::note(message),
-        }
-    }
-
-    fn clear(&self) {
-        if let Self::Terminal(terminal) = self {
-            terminal.clear();
-        }
-    }
+/// What is answered from files.
+pub(super) struct Files {
+    pub(super) pins: PinFiles,
+    /// `--recovery-code-file`.
+    pub(super) code: Option<PathBuf>,
 }
 
-/// The agent of this command, registered for as long as its connection lives.
-pub(super) struct Agent(Arc<Shared>);
+/// An agent, registered for as long as its connection lives.
+pub(super) struct Agent {
+    shared: Arc<Shared>,
+    /// Ends with the connection.
+    listening: JoinHandle<()>,
+}
 
 struct Shared {
     /// Who may call: the daemon's name on the bus. On a private socket there is nobody else.
     daemon: Option<OwnedUniqueName>,
+    serves: Serves,
     /// `--token`.
     token: Option<String>,
-    surface: Surface,
-    files: tokio::sync::Mutex<PinFiles>,
+    surfaces: Vec<Surface>,
+    pins: tokio::sync::Mutex<PinFiles>,
     /// `--recovery-code-file`.
     code: Option<PathBuf>,
     refusal: Mutex<Option<Refusal>>,
-    over: Notify,
 }
 
 impl Agent {
     /// Serves the agent and tells the daemon.
     pub(super) async fn register(
         daemon: &Daemon,
-        surface: Surface,
-        files: PinFiles,
-        code: Option<PathBuf>,
+        serves: Serves,
+        surfaces: Vec<Surface>,
+        mut refusals: Refusals,
+        files: Files,
         token: Option<String>,
     ) -> Result<Self, Error> {
-        let shared = Arc::new(Shared {
-            daemon: daemon.unique_name().await?,
-            token,
-            surface,
-            files: tokio::sync::Mutex::new(files),
-            code,
-            refusal: Mutex::default(),
-            over: Notify::new(),
-        });
-        let mut waits =
+        let name = daemon.unique_name().await?;
+        let (pins, refusal) = (tokio::sync::Mutex::new(files.pins), Mutex::default());
+        let shared = Shared { daemon: name, serves, token, surfaces, pins, code: files.code, refusal };
+        let shared = Arc::new(shared);
+        let mut prompts =
             MessageStream::for_match_rule(prompts(shared.daemon.as_ref())?, daemon.connection(), None)
                 .await?;
         let watcher = Arc::clone(&shared);
-        tokio::spawn(async move {
+        let listening = tokio::spawn(async move {
             while let Some(message) =
-                std::future::poll_fn(|context| Pin::new(&mut waits).poll_next(context)).await
+                std::future::poll_fn(|context| Pin::new(&mut prompts).poll_next(context)).await
             {
                 if let Ok(message) = message {
-                    watcher.hear(&message);
+                    watcher.hear(&message).await;
+                }
+            }
+        });
+        let (refused, taker) = (Arc::clone(&shared), daemon.clone());
+        tokio::spawn(async move {
+            while let Some((prompt, why)) = refusals.recv().await {
+                refused.remember(why);
+                if let Ok(manager) = taker.manager().await {
+                    let _it_is_over = manager.refuse(prompt).await;
                 }
             }
         });
         let service = Service(Arc::clone(&shared));
         daemon.connection().object_server().at(AGENT_PATH, service).await?;
-        daemon
-            .manager()
-            .await?
-            .register_own_agent(&ObjectPath::from_static_str_unchecked(AGENT_PATH))
-            .await?;
-        Ok(Self(shared))
+        let (manager, path) = (daemon.manager().await?, ObjectPath::from_static_str_unchecked(AGENT_PATH));
+        match serves {
+            Serves::Itself => manager.register_own_agent(&path).await?,
+            Serves::User => manager.register_agent(&path).await?,
+        }
+        Ok(Self { shared, listening })
     }
 
-    /// Takes the last message off the terminal, and gives what was refused, if anything was.
-    pub(super) fn finish(self) -> Option<Refusal> {
-        self.0.surface.clear();
-        self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Waits until the connection is lost.
+    pub(super) async fn lost(&mut self) {
+        let _ended = (&mut self.listening).await;
+    }
+
+    /// Takes what is left off the surfaces, and gives what was refused, if anything was.
+    pub(super) async fn finish(self) -> Option<Refusal> {
+        for surface in &self.shared.surfaces {
+            surface.close().await;
+        }
+        self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -123,26 +132,37 @@ fn prompts(daemon: Option<&OwnedUniqueName>) -> Result<MatchRule<'_>, zbus::Erro
     }
 }
 
+fn hand_over(secret: &[u8]) -> Result<zbus::OwnedFd, Refusal> {
+    handover::inlet(secret).map(Into::into).map_err(|error| Refusal::Terminal(error.to_string()))
+}
+
 impl Shared {
     /// A message from the bus; only the daemon's word counts.
     fn is_daemon(&self, header: &Header<'_>) -> bool {
         self.daemon.as_ref().is_none_or(|daemon| header.sender().is_some_and(|sender| sender == &**daemon))
     }
 
-    /// Shows what the daemon waits for. PIN and touch reach the agent by call.
-    fn hear(&self, message: &Message) {
+    /// Shows what the daemon waits for. PIN and touch reach the agent by call, unless another one is asked.
+    async fn hear(&self, message: &Message) {
         let header = message.header();
         if !self.is_daemon(&header) {
             return;
         }
         match header.member().map(zbus::names::MemberName::as_str) {
             Some("Prompt") => {
-                let prompt = message.body().deserialize::<PromptSignal>();
-                if let Some(prompt) = prompt.ok().filter(|prompt| prompt.kind == "wait") {
-                    self.surface.show(&prompt.text);
+                let prompt = message.body().deserialize::<PromptSignal>().ok();
+                let wanted = |prompt: &PromptSignal| prompt.kind == "wait" || self.serves == Serves::User;
+                if let Some(prompt) = prompt.filter(wanted).as_ref().and_then(Prompt::told) {
+                    for surface in &self.surfaces {
+                        let _shown_elsewhere = surface.show(&prompt).await;
+                    }
                 }
             }
-            Some("PromptDone") => self.surface.clear(),
+            Some("PromptDone") => {
+                if let Ok(number) = message.body().deserialize() {
+                    self.clear(number).await;
+                }
+            }
             Some(_) | None => {}
         }
     }
@@ -158,154 +178,79 @@ impl Shared {
 
     async fn pin(&self, request: &PinRequest) -> Result<zbus::OwnedFd, Refusal> {
         if request.is_recovery_code() {
-            return self.code(request).await;
+            let code = self.code(request).await?;
+            return hand_over(&code);
         }
-        let is_pin = !request.is_oath_password();
-        if is_pin {
+        if !request.is_oath_password() {
             self.right_token(&request.token)?;
         }
-        let hand_over = |pin: &crate::secret::Pin| {
-            let inlet = pin.with(handover::inlet).map_err(|error| Refusal::Terminal(error.to_string()))?;
-            Ok(inlet.into())
-        };
-        if let Some(pin) = self.files.lock().await.answer(request)? {
-            return hand_over(pin);
+        if let Some(pin) = self.pins.lock().await.answer(request)? {
+            return pin.with(hand_over);
         }
-        let Surface::Terminal(terminal) = &self.surface else {
-            let (label, token) = (request.label.clone(), request.token.clone());
-            return Err(if is_pin {
-                Refusal::NoTerminal { label, token }
-            } else {
-                Refusal::NoTerminalForPassword { label, token }
-            });
-        };
-        let question = question(request);
-        let pin = tokio::select! {
-            pin = terminal.ask(&question) => pin?,
-            // The daemon takes its question back: the time is over, or the token is gone.
-            () = self.over.notified() => return Err(Refusal::Cancelled),
-        };
-        terminal.clear();
-        hand_over(&pin)
+        if let Some(typed) = self.typed(&Prompt::secret(request)).await {
+            return typed?.with(hand_over);
+        }
+        let (label, token) = (request.label.clone(), request.token.clone());
+        Err(if request.is_oath_password() {
+            Refusal::NoTerminalForPassword { label, token }
+        } else {
+            Refusal::NoTerminal { label, token }
+        })
     }
 
     /// The recovery code, from its file or typed line by line.
-    async fn code(&self, request: &PinRequest) -> Result<zbus::OwnedFd, Refusal> {
-        let code = match (&self.code, &self.surface) {
+    async fn code(&self, request: &PinRequest) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+        match &self.code {
             // What failed once fails again: the daemon says what is wrong with it.
-            (Some(path), _) if request.failed => return Err(Refusal::CodeWrong { path: path.clone() }),
-            (Some(path), _) => recovery::read(path)?,
-            (None, Surface::Terminal(terminal)) => {
-                let mut code = Zeroizing::new(Vec::with_capacity(1024));
-                for line in 1..=4 {
-                    let question = code_question(request, line);
-                    tokio::select! {
-                        typed = terminal.ask(&question) => typed?.with(|line| code.extend_from_slice(line)),
-                        () = self.over.notified() => return Err(Refusal::Cancelled),
-                    }
-                }
-                terminal.clear();
-                code
-            }
-            (None, Surface::Stderr) => return Err(Refusal::NoTerminalForCode),
-        };
-        handover::inlet(&code).map(Into::into).map_err(|error| Refusal::Terminal(error.to_string()))
-    }
-
-    fn remember(&self, refusal: Refusal) -> AgentError {
-        let text = refusal.to_string();
-        let error = match refusal {
-            Refusal::NoTerminal { .. }
-            | Refusal::NoTerminalForPassword { .. }
-            | Refusal::NoTerminalForNew
-            | Refusal::NoTerminalForCode
-            | Refusal::Terminal(_)
-            | Refusal::NoPrompt => AgentError::NoPrompt(text),
-            Refusal::PinFileOpen { .. }
-            | Refusal::PinFileUnreadable { .. }
-            | Refusal::PinFileEmpty { .. }
-            | Refusal::PinWrong { .. }
-            | Refusal::PasswordWrong { .. }
-            | Refusal::LastTry { .. }
-            | Refusal::OtherToken { .. }
-            | Refusal::Cancelled => AgentError::Cancelled(text),
-            // Not to be remembered: the daemon knows better what is wrong.
-            Refusal::CodeWrong { .. } => return AgentError::Cancelled(text),
-        };
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
-        error
-    }
-}
-
-fn code_question(request: &PinRequest, line: u32) -> String {
-    format!("Line {line} of 4 of the {}, to {}: ", request.label, request.text)
-}
-
-fn question(request: &PinRequest) -> String {
-    if request.is_oath_password() {
-        let wrong = if request.failed { "Wrong password. " } else { "" };
-        return format!(
-            "{wrong}Password of the OATH accounts on {} (not its PIN), to {}: ",
-            request.label, request.text
-        );
-    }
-    let wrong = if request.failed { "Wrong PIN. " } else { "" };
-    let tries = match request.retries {
-        1 => "the last try before the token blocks".to_owned(),
-        tries => format!("{tries} tries left"),
-    };
-    format!("{wrong}PIN of {} ({tries}), to {}: ", request.label, request.text)
-}
-
-/// How a refusal looks to the daemon.
-#[derive(Debug, zbus::DBusError)]
-#[zbus(prefix = "org.rootseal.Error")]
-enum AgentError {
-    #[zbus(error)]
-    Bus(zbus::Error),
-    Cancelled(String),
-    NoPrompt(String),
-    NotAuthorized(String),
-}
-
-struct Service(Arc<Shared>);
-
-impl Service {
-    fn admit(&self, header: &Header<'_>) -> Result<(), AgentError> {
-        if self.0.is_daemon(header) {
-            return Ok(());
+            Some(path) if request.failed => return Err(Refusal::CodeWrong { path: path.clone() }),
+            Some(path) => return recovery::read(path),
+            None => {}
         }
-        Err(AgentError::NotAuthorized("this agent serves rootseald alone".to_owned()))
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "zbus hands its arguments over by value")]
-#[zbus::interface(name = "org.rootseal.Agent1", introspection_docs = false)]
-impl Service {
-    async fn request_pin(
-        &self,
-        request: PinRequest,
-        #[zbus(header)] header: Header<'_>,
-    ) -> Result<zbus::OwnedFd, AgentError> {
-        self.admit(&header)?;
-        self.0.pin(&request).await.map_err(|refusal| self.0.remember(refusal))
+        let mut code = Zeroizing::new(Vec::with_capacity(1024));
+        for line in 1..=4 {
+            let typed = self.typed(&Prompt::code(request, line)).await;
+            typed.ok_or(Refusal::NoTerminalForCode)??.with(|line| code.extend_from_slice(line));
+        }
+        Ok(code)
     }
 
-    fn request_touch(
-        &self,
-        request: TouchRequest,
-        #[zbus(header)] header: Header<'_>,
-    ) -> Result<(), AgentError> {
-        self.admit(&header)?;
-        let what = if request.touch { "Touch" } else { "Using" };
-        self.0.surface.show(&format!("{what} {}: {}", request.label, request.text));
-        Ok(())
+    /// What is typed on the first surface that can ask; `None`: none of them can.
+    async fn typed(&self, prompt: &Prompt) -> Option<Result<crate::secret::Pin, Refusal>> {
+        // Where it cannot be typed, it can be said that it is asked for.
+        for surface in self.surfaces.iter().filter(|surface| !surface.can_ask()) {
+            if self.serves == Serves::User {
+                let _shown_elsewhere = surface.show(prompt).await;
+            }
+        }
+        for surface in &self.surfaces {
+            if let Some(typed) = surface.ask(prompt).await {
+                return Some(typed);
+            }
+        }
+        None
     }
 
-    fn done(&self, #[zbus(header)] header: Header<'_>) -> Result<(), AgentError> {
-        self.admit(&header)?;
-        self.0.over.notify_waiters();
-        self.0.surface.clear();
-        Ok(())
+    /// One surface is enough. A no on any of them comes by another way.
+    async fn touch(&self, request: &TouchRequest) -> Result<(), Refusal> {
+        let prompt = Prompt::touch(request);
+        let mut outcome = Err(Refusal::NoPrompt);
+        for surface in &self.surfaces {
+            match surface.show(&prompt).await {
+                Err(Refusal::Refused) => return Err(Refusal::Refused),
+                shown if outcome.is_err() => outcome = shown,
+                Ok(()) | Err(_) => {}
+            }
+        }
+        outcome
+    }
+
+    async fn clear(&self, number: u64) {
+        for surface in &self.surfaces {
+            surface.clear(number).await;
+        }
+    }
+
+    fn remember(&self, refusal: Refusal) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
     }
 }

@@ -165,6 +165,15 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         backup: Option<PathBuf>,
     },
+    /// Show the prompts of all your programs here, and answer them
+    #[command(
+        after_help = "While a prompt is on show, n, Escape or Ctrl-C refuses it; a PIN is typed unseen. q ends the agent."
+    )]
+    Agent {
+        /// Tell of them by desktop notifications, too
+        #[arg(long)]
+        notify: bool,
+    },
     /// Show, verify or export the record of what was asked for, granted or refused
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -11,17 +11,21 @@ use rustix::io::Errno;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::time::Duration;
 use zbus::address::Transport;
 use zbus::address::transport::UnixSocket;
 use zbus::connection::{Builder, Connection};
+use zbus::export::futures_core::Stream as _;
+use zbus::message;
 use zbus::names::OwnedUniqueName;
 use zbus::proxy::CacheProperties;
-use zbus::{OwnedObjectPath, Type};
+use zbus::{MatchRule, MessageStream, OwnedObjectPath, Type};
 
 /// How long a daemon may take to pick up a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+#[derive(Clone)]
 pub(super) struct Daemon {
     connection: Connection,
 }
@@ -49,6 +53,23 @@ impl Daemon {
             .call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "GetNameOwner", &BUS_NAME)
             .await?;
         Ok(Some(reply.body().deserialize()?))
+    }
+
+    /// Waits until the daemon's name leaves the bus; on a private socket, the end of the connection tells.
+    pub(super) async fn gone(&self) -> Error {
+        self.watch().await.err().unwrap_or_else(|| Error::Gone("its name left the bus".to_owned()))
+    }
+
+    async fn watch(&self) -> Result<(), Error> {
+        let Some(name) = self.unique_name().await? else { return std::future::pending().await };
+        let rule = MatchRule::builder().msg_type(message::Type::Signal).sender("org.freedesktop.DBus");
+        let rule = rule.member("NameOwnerChanged").add_arg(name.as_str()).build()?;
+        let mut changes = MessageStream::for_match_rule(rule, &self.connection, None).await?;
+        // Whether it went before the stream was there.
+        if self.unique_name().await?.as_ref() == Some(&name) {
+            std::future::poll_fn(|context| Pin::new(&mut changes).poll_next(context)).await;
+        }
+        Ok(())
     }
 
     pub(super) async fn manager(&self) -> Result<Manager1Proxy<'_>, Error> {
@@ -102,6 +123,15 @@ impl Daemon {
             self.connection.call_method(Some(BUS_NAME), path, Some(properties), "GetAll", &interface).await?;
         Ok(reply.body().deserialize()?)
     }
+}
+
+/// The user's session bus, if there is one and it is the user's own.
+pub(super) async fn session_bus() -> Option<Connection> {
+    let named = ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"].into_iter();
+    if named.filter_map(std::env::var_os).all(|value| value.is_empty()) {
+        return None;
+    }
+    connection(&Address::Session).await.ok()
 }
 
 async fn connection(address: &Address) -> Result<Connection, Error> {

@@ -151,6 +151,7 @@ mod tests {
 
     fn request(token: &str, retries: u32, failed: bool) -> PinRequest {
         PinRequest {
+            prompt: 1,
             token: token.to_owned(),
             secret: None,
             label: format!("key {token}"),

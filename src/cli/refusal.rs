@@ -16,13 +16,17 @@ pub(super) enum Refusal {
         "{label} has one try left before it blocks, and a PIN from a file is never used for the last one: leave --pin-file out and type the PIN on a terminal"
     )]
     LastTry { label: String },
-    #[error("the PIN of {label} is needed and there is no terminal to ask on: use --pin-file {token}=PATH")]
+    #[error(
+        "the PIN of {label} is needed and there is neither a terminal nor a pinentry to ask with: use --pin-file {token}=PATH"
+    )]
     NoTerminal { label: String, token: String },
     #[error(
-        "the password of the OATH accounts on {label} is needed and there is no terminal to ask on: use --pin-file {token}=PATH"
+        "the password of the OATH accounts on {label} is needed and there is neither a terminal nor a pinentry to ask with: use --pin-file {token}=PATH"
     )]
     NoTerminalForPassword { label: String, token: String },
-    #[error("the recovery code is needed and there is no terminal to type it on: use --recovery-code-file")]
+    #[error(
+        "the recovery code is needed and there is neither a terminal nor a pinentry to type it: use --recovery-code-file"
+    )]
     NoTerminalForCode,
     #[error("the recovery code in {} is wrong", path.display())]
     CodeWrong { path: PathBuf },
@@ -38,6 +42,16 @@ pub(super) enum Refusal {
     NoPrompt,
     #[error("cancelled at the PIN prompt")]
     Cancelled,
+    #[error("refused at the prompt")]
+    Refused,
+    #[error("pinentry cannot ask ({0}): name one that can in PINENTRY_PROGRAM, or use a terminal")]
+    Pinentry(String),
+    #[error("the desktop shows no notification ({0}): start its notification service, or use a terminal")]
+    Notification(String),
+    #[error(
+        "there is nowhere to show prompts: run this in a terminal, or where there is a screen and a pinentry"
+    )]
+    NoSurface,
     #[error("the terminal cannot be used to ask for a PIN ({0}): use --pin-file")]
     Terminal(String),
 }

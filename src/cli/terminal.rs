@@ -64,14 +64,32 @@ impl Terminal {
 
     /// Asks for a PIN, without showing what is typed.
     pub(super) async fn ask(&self, question: &str) -> Result<Pin, Refusal> {
-        let broken = |error: std::io::Error| Refusal::Terminal(error.to_string());
+        let quiet = self.quiet()?;
+        self.show(question);
+        let mut typed = Typed::default();
+        let heard = |byte| match typed.key(byte) {
+            Key::More => None,
+            Key::Enter => Some(Ok(typed.pin())),
+            Key::Cancel => Some(Err(Refusal::Cancelled)),
+        };
+        self.listen(&quiet, heard).await?
+    }
+
+    /// While the result lives, nothing shows that is typed.
+    pub(super) fn quiet(&self) -> Result<Quiet, Refusal> {
+        self.watch_signals();
+        Quiet::new(Arc::clone(&self.0)).map_err(|errno| broken(errno.into()))
+    }
+
+    /// Every byte that is typed, until one of them gives a result.
+    pub(super) async fn listen<T>(
+        &self,
+        _quiet: &Quiet,
+        mut heard: impl FnMut(u8) -> Option<T>,
+    ) -> Result<T, Refusal> {
         let device = self.0.device.try_clone().map_err(broken)?;
         // Not a pipe: this is tokio's one safe wrapper for a descriptor that can be waited for and read.
         let device = Receiver::from_file_unchecked(device.into()).map_err(broken)?;
-        self.watch_signals();
-        let _quiet = Quiet::new(Arc::clone(&self.0)).map_err(|errno| broken(errno.into()))?;
-        self.show(question);
-        let mut typed = Typed::default();
         loop {
             device.readable().await.map_err(broken)?;
             let mut piece = Zeroizing::new([0_u8; 64]);
@@ -83,12 +101,9 @@ impl Terminal {
                 }
                 Err(error) => return Err(broken(error)),
             };
-            for byte in piece.get(..count).unwrap_or_default() {
-                match typed.key(*byte) {
-                    Key::More => {}
-                    Key::Enter => return Ok(typed.pin()),
-                    Key::Cancel => return Err(Refusal::Cancelled),
-                }
+            let found = piece.get(..count).unwrap_or_default().iter().find_map(|byte| heard(*byte));
+            if let Some(found) = found {
+                return Ok(found);
             }
         }
     }
@@ -111,6 +126,11 @@ impl Terminal {
             });
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn broken(error: std::io::Error) -> Refusal {
+    Refusal::Terminal(error.to_string())
 }
 
 impl Drop for Terminal {
@@ -141,7 +161,7 @@ impl Shared {
 }
 
 /// While this lives, the terminal shows nothing that is typed and sends every key, Ctrl-C among them, as a byte.
-struct Quiet(Arc<Shared>);
+pub(super) struct Quiet(Arc<Shared>);
 
 impl Quiet {
     fn new(shared: Arc<Shared>) -> Result<Self, Errno> {
@@ -168,14 +188,14 @@ impl Drop for Quiet {
     }
 }
 
-enum Key {
+pub(super) enum Key {
     More,
     Enter,
     Cancel,
 }
 
 /// What has been typed so far; it never grows, so that no copy stays behind.
-struct Typed {
+pub(super) struct Typed {
     bytes: Zeroizing<[u8; LONGEST]>,
     length: usize,
 }
@@ -187,7 +207,7 @@ impl Default for Typed {
 }
 
 impl Typed {
-    fn key(&mut self, byte: u8) -> Key {
+    pub(super) fn key(&mut self, byte: u8) -> Key {
         match byte {
             b'\n' | b'\r' => return Key::Enter,
             // Ctrl-C, Ctrl-D, Escape.
@@ -216,7 +236,7 @@ impl Typed {
         }
     }
 
-    fn pin(&self) -> Pin {
+    pub(super) fn pin(&self) -> Pin {
         Pin::copy_from(self.bytes.get(..self.length).unwrap_or_default())
     }
 }

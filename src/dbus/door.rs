@@ -1,7 +1,8 @@
 //! One connection's door: who is on the other end, and what hangs behind it.
 
-use super::agents::{AgentPrompter, Agents, Peer};
+use super::agents::{Agents, Peer};
 use super::error::Error;
+use super::prompter::AgentPrompter;
 use crate::service::caller::Caller;
 use crate::service::{Act, Service};
 use std::collections::{BTreeSet, HashMap};

@@ -280,13 +280,28 @@ impl Manager {
         }
     }
 
+    async fn refuse(
+        &self,
+        prompt: u64,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.0.caller(&header, connection).await?;
+        if self.0.agents.refuse(&caller, prompt) {
+            Ok(())
+        } else {
+            Err(crate::service::Error::NotFound("prompt of that number on an agent of yours".to_owned())
+                .into())
+        }
+    }
+
     /// Something wants the user. Sent to the connections that may see it, one by one.
     #[zbus(signal)]
     async fn prompt(emitter: &SignalEmitter<'_>, details: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
 
     /// It no longer does.
     #[zbus(signal)]
-    async fn prompt_done(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
+    async fn prompt_done(emitter: &SignalEmitter<'_>, prompt: u64) -> zbus::Result<()>;
 }
 
 fn account_dict(account: AccountInfo) -> Result<Dict, Error> {

@@ -19,6 +19,7 @@ mod options;
 mod paths;
 mod pipe;
 mod policy;
+mod prompter;
 pub mod proxy;
 mod socket;
 mod token;

@@ -64,6 +64,10 @@ pub trait Manager1 {
     ) -> zbus::Result<CredentialsReply>;
     /// Says that `org.rootseal.Agent1` is served at `path` on this connection, for this connection's requests.
     fn register_own_agent(&self, path: &zbus::ObjectPath<'_>) -> zbus::Result<()>;
+    /// The same, for all requests of this user.
+    fn register_agent(&self, path: &zbus::ObjectPath<'_>) -> zbus::Result<()>;
+    /// Refuses a prompt that this connection's agent shows.
+    fn refuse(&self, prompt: u64) -> zbus::Result<()>;
 }
 
 /// `org.rootseal.Vault1`.

@@ -196,6 +196,7 @@ impl Service {
                 changed = arrivals.changed() => {
                     changed.map_err(|_stopping| Error::Failed("the daemon is stopping"))?;
                 }
+                Err(_refusal) = asker.who.prompter.refused() => return Err(Error::Cancelled),
                 () = late => return Err(Error::NoQuorum(missing)),
             }
         }

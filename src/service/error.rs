@@ -102,7 +102,9 @@ pub enum Error {
     #[error("too few holders consented in time, nothing was opened: {0}")]
     NoQuorum(String),
     /// Nobody would have seen why the token blinks.
-    #[error("there is no terminal or agent to show the prompt on: run the command in a terminal first")]
+    #[error(
+        "there is no terminal, pinentry or agent to show the prompt on: run `rootseal agent` in a terminal first"
+    )]
     NoPrompt,
     /// Somebody else's.
     #[error("this belongs to another caller")]

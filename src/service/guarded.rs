@@ -198,7 +198,11 @@ impl Service {
                 prompter.waiting(text, self.clock.now().saturating_add(seconds)).await.unwrap_or(());
             }
             // In short steps: the wall clock may be set while this waits, and the timer would not notice.
-            tokio::time::sleep(Duration::from_millis(missing.min(1000))).await;
+            let step = tokio::time::sleep(Duration::from_millis(missing.min(1000)));
+            tokio::select! {
+                Err(_refusal) = prompter.refused() => return Err(Error::Cancelled),
+                () = step => {}
+            }
         }
     }
 

@@ -215,10 +215,23 @@ impl Service {
                 Ok(Err(Refusal::NoSurface)) => return Err(Error::NoPrompt),
                 Err(_elapsed) => return Err(Error::TimedOut),
             };
+            if self.wrong_pins.knows(&token.id, &pin, tries) {
+                // A person who mistypes in the same way is told once; what goes on giving it is no person.
+                if std::mem::replace(&mut failed, true) {
+                    return Err(Error::PinInvalid(Tries(tries)));
+                }
+                continue;
+            }
             let (pin, verified) = verify(token, pin, purpose).await?;
             match verified {
-                Ok(()) => return Ok(pin),
-                Err(TokenError::PinInvalid) => failed = true,
+                Ok(()) => {
+                    self.wrong_pins.forget(&token.id);
+                    return Ok(pin);
+                }
+                Err(TokenError::PinInvalid) => {
+                    self.wrong_pins.note(&token.id, &pin, tries);
+                    failed = true;
+                }
                 // Another program has spent tries since: whoever types it must know.
                 Err(TokenError::LastTry) => {}
                 Err(error) => return Err(error.into()),
@@ -245,6 +258,9 @@ impl Service {
         }));
         loop {
             tokio::select! {
+                biased;
+                // Whoever drops the work takes the question off the token.
+                Err(_refusal) = asker.who.prompter.refused() => return Err(Error::Cancelled),
                 result = &mut work => {
                     let result = result?;
                     // The touch vouches for the time that the text was made at, and for no other.

@@ -35,6 +35,7 @@ mod sessions;
 mod status;
 mod vaults;
 mod who;
+mod wrong_pins;
 
 pub use crate::audit::{Filter as AuditFilter, Outcome as AuditOutcome, Verdict as AuditVerdict};
 pub use crate::token::Roots;
@@ -72,6 +73,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
+use wrong_pins::WrongPins;
 
 /// What the configuration says to the use cases.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +104,7 @@ pub struct Service {
     tokens: Mutex<Registry>,
     /// Which keyslot each connected token was, by the token's id, when it was last asked.
     enrolled: Mutex<HashMap<String, SlotId>>,
+    wrong_pins: WrongPins,
     clock: Arc<Watch>,
     autolock: Arc<Autolock>,
     /// Counts how often somebody wanted the vault locked.
@@ -150,6 +153,7 @@ impl Service {
             disk,
             tokens: Mutex::new(Registry::new(settings.hid_sockets.clone(), settings.pcsc)),
             enrolled: Mutex::default(),
+            wrong_pins: WrongPins::default(),
             clock: Arc::new(Watch::new(clock)),
             autolock,
             locks: watch::Sender::new(0),

@@ -166,6 +166,7 @@ impl Service {
     async fn wipe(&self) -> Result<bool, Error> {
         // Whoever is about to open it gives up.
         self.locks.send_modify(count);
+        self.wrong_pins.clear();
         let was_open = self.keeper.ask(House::lock).await?;
         if was_open {
             self.tell_locked();

@@ -3,6 +3,7 @@
 
 use super::recovery::Misread;
 use crate::secret::{Pin, RecoveryCode};
+use std::convert::Infallible;
 use std::future::Future;
 
 /// An answer that somebody still has to give.
@@ -56,6 +57,9 @@ pub trait Prompter: Send + Sync {
 
     /// Says what the caller is waiting for that no token and no person can hasten.
     fn waiting(&self, text: String, until: u64) -> Answer<'_, ()>;
+
+    /// Waits until somebody says no to what is on show, which can be at any time until [`Self::done`].
+    fn refused(&self) -> Answer<'_, Infallible>;
 
     /// The prompt is over.
     fn done(&self) -> Answer<'_, ()>;

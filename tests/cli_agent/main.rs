@@ -104,6 +104,21 @@ fn a_token_that_waits_for_no_touch_is_not_said_to() {
 }
 
 #[test]
+fn a_text_without_end_is_cut() {
+    let text = Box::leak("\x1b<b>\u{202e}".repeat(1 << 18).into_boxed_str());
+    let touch = Ask::Touch { token: "t1", text, waits: true };
+    let mock = Mock::start(Plan { asks: vec![touch], ..Plan::default() });
+    let output = run(&mock, &["unlock"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).starts_with("Touch demo key: \u{fffd}<b>\u{fffd}"), "{}", said(&output));
+    assert!(
+        said(&output).ends_with("\u{2026}\n") && said(&output).chars().count() < 1000,
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
 fn on_a_bus_the_agent_serves_the_daemon_and_nobody_else() {
     let asks =
         vec![Ask::Stranger, pin(8, false), Ask::Touch { token: "t1", text: "unlock the vault", waits: true }];

@@ -208,7 +208,8 @@ class Agent:
         while True:
             name, body = self.asked.get(timeout=PATIENCE)
             if name == member:
-                return {key: value for key, (_, value) in body[0].items()} if body else {}
+                details = body[0] if isinstance(body[0], dict) else {"prompt": ("t", body[0])}
+                return {key: value for key, (_, value) in details.items()}
 
     def wake(self) -> None:
         """Answers the first call that it slept through."""

@@ -52,7 +52,8 @@ class Pins(CardCase):
 
     def test_whoever_types_sees_the_tries_go_down_to_the_block(self) -> None:
         touches = self.card.touches()
-        shown = self.house.on_terminal("key", "import", "prod", self.csv(), typed=[WRONG, WRONG, WRONG])
+        typed = [WRONG, "123123", "321321"]
+        shown = self.house.on_terminal("key", "import", "prod", self.csv(), typed=typed)
         self.assertEqual(shown.code, 5, shown)
         for words in ("3 tries left", "Wrong PIN.*2 tries left", "Wrong PIN.*last try", "blocked"):
             self.assertRegex(shown.err, words)

@@ -30,7 +30,7 @@ pub(super) async fn run(session: &mut Session, profile: &str) -> Result<(), Erro
         return output::secret(&outlet.read(LONGEST_SESSION)?);
     };
     let token = session.options.token.clone();
-    session.ask_on(session.surface(true), token).await?;
+    session.ask_on(true, token).await?;
     fetch(session, operation).await
 }
 

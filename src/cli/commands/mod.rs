@@ -1,6 +1,7 @@
 //! One file for each noun; each command calls the daemon and prints what it answers.
 
 mod account;
+mod agent;
 mod audit;
 mod aws_config;
 mod backup;
@@ -19,12 +20,14 @@ mod totp;
 mod vault;
 
 use crate::cli::address::{self, Choice};
-use crate::cli::agent::{Agent, Surface};
+use crate::cli::agent::{Agent, Files, Serves};
 use crate::cli::args::{Cli, Command, Options};
 use crate::cli::daemon::Daemon;
 use crate::cli::error::Error;
 use crate::cli::pin::PinFiles;
 use crate::cli::refusal::Refusal;
+use crate::cli::refuser::Refuser;
+use crate::cli::surface::Surface;
 use crate::dbus::names::{OATH_ID, RECOVERY_ID};
 use crate::dbus::proxy::TokenOptions;
 
@@ -43,7 +46,7 @@ pub(super) async fn run(cli: Cli) -> Result<(), Error> {
     let daemon = Daemon::connect(&choice.address).await?;
     let mut session = Session { options: cli.options, choice, daemon, agent: None };
     let outcome = dispatch(&mut session, cli.command).await;
-    session.settle(outcome)
+    session.settle(outcome).await
 }
 
 async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> {
@@ -68,20 +71,11 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> 
         Command::Vault(command) => vault::run(session, command).await,
         Command::Drill { backup } => drill::run(session, backup).await,
         Command::Audit(command) => audit::run(session, command).await,
+        Command::Agent { notify } => agent::run(session, notify).await,
     }
 }
 
 impl Session {
-    /// Where this command could ask the user for something. Of `credentials`, standard error is captured by the
-    /// SDK: it counts only for somebody who wrote the command with a PIN file in it.
-    fn surface(&self, stderr_is_captured: bool) -> Option<Surface> {
-        if self.options.no_prompt {
-            return None;
-        }
-        let answers = !self.options.pin_files.is_empty() || self.options.recovery_code_file.is_some();
-        Surface::find(!stderr_is_captured || answers)
-    }
-
     /// What every request can say of itself.
     fn token_options(&self) -> TokenOptions {
         TokenOptions { token: self.options.named(), reason: self.options.reason.clone() }
@@ -89,31 +83,43 @@ impl Session {
 
     /// Lets the daemon ask, if there is anywhere to ask.
     async fn may_ask(&mut self) -> Result<(), Error> {
-        let surface = self.surface(false);
-        self.ask_on(surface, self.options.token.clone()).await
+        self.ask_on(false, self.options.token.clone()).await
     }
 
     /// As [`Self::may_ask`], also for other tokens than the one that was named: where one of them consents.
     async fn may_ask_all(&mut self) -> Result<(), Error> {
-        let surface = self.surface(false);
-        self.ask_on(surface, None).await
+        self.ask_on(false, None).await
     }
 
-    async fn ask_on(&mut self, surface: Option<Surface>, token: Option<String>) -> Result<(), Error> {
-        if let Some(surface) = surface {
-            // One that makes codes asks for no PIN: whichever keyslot's token is needed besides may. So may those that
-            // consent beside a recovery code.
-            let token = token.filter(|id| !id.starts_with(OATH_ID) && id != RECOVERY_ID);
-            let files = PinFiles::new(std::mem::take(&mut self.options.pin_files));
-            let code = self.options.recovery_code_file.clone();
-            self.agent = Some(Agent::register(&self.daemon, surface, files, code, token).await?);
+    /// Of `credentials`, standard error is captured by the SDK: it counts as a surface only for somebody who wrote
+    /// the command with a PIN file in it.
+    async fn ask_on(&mut self, stderr_is_captured: bool, token: Option<String>) -> Result<(), Error> {
+        if self.options.no_prompt {
+            return Ok(());
         }
+        let (refuser, refusals) = Refuser::new();
+        let answers = !self.options.pin_files.is_empty() || self.options.recovery_code_file.is_some();
+        let stderr_is_read = !stderr_is_captured || answers;
+        let surfaces = Surface::find(stderr_is_read, &refuser).await;
+        if surfaces.is_empty() {
+            return Ok(());
+        }
+        // One that makes codes asks for no PIN: whichever keyslot's token is needed besides may. So may those that
+        // consent beside a recovery code.
+        let token = token.filter(|id| !id.starts_with(OATH_ID) && id != RECOVERY_ID);
+        let pins = PinFiles::new(std::mem::take(&mut self.options.pin_files));
+        let files = Files { pins, code: self.options.recovery_code_file.clone() };
+        let agent = Agent::register(&self.daemon, Serves::Itself, surfaces, refusals, files, token);
+        self.agent = Some(agent.await?);
         Ok(())
     }
 
     /// Puts the terminal in order, and lets our own refusal speak where the daemon only repeats it.
-    fn settle(mut self, outcome: Result<(), Error>) -> Result<(), Error> {
-        let refusal = self.agent.take().and_then(Agent::finish);
+    async fn settle(mut self, outcome: Result<(), Error>) -> Result<(), Error> {
+        let refusal = match self.agent.take() {
+            Some(agent) => agent.finish().await,
+            None => None,
+        };
         outcome.map_err(|error| {
             if let Error::Unreachable { why, .. } = error {
                 return Error::Unreachable { place: self.choice.address.place(), why };

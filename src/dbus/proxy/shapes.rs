@@ -314,6 +314,8 @@ pub struct AccountProperties {
 #[derive(Debug, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct PinRequest {
+    /// The prompt's number.
+    pub prompt: u64,
     /// The token's id.
     pub token: String,
     /// `pin`, `oath-password` or `recovery-code`; a PIN where it is not said.
@@ -346,6 +348,8 @@ impl PinRequest {
 #[derive(Debug, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct TouchRequest {
+    /// The prompt's number.
+    pub prompt: u64,
     /// The token's id.
     pub token: String,
     /// What it is called.
@@ -362,8 +366,12 @@ pub struct TouchRequest {
 #[derive(Debug, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct PromptSignal {
+    /// The prompt's number.
+    pub prompt: u64,
     /// `pin`, `touch` or `wait`.
     pub kind: String,
     /// What is wanted.
     pub text: String,
+    /// When it ends, in seconds since 1970.
+    pub deadline: u64,
 }

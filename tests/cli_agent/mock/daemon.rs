@@ -16,6 +16,9 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectPath, OwnedFd, OwnedObjectPath, OwnedVariant, Variant};
 
+/// The number of every prompt.
+const PROMPT: u64 = 7;
+
 type Dict = HashMap<String, OwnedVariant>;
 type Request<'text> = HashMap<&'static str, Variant<'text>>;
 
@@ -65,7 +68,7 @@ impl Daemon {
         let (agent, path, interface) = (agent.as_deref(), "/org/rootseal/agent", Some("org.rootseal.Agent1"));
         match request {
             Some(request) => connection.call_method(agent, path, interface, member, &(request,)).await,
-            None => connection.call_method(agent, path, interface, member, &()).await,
+            None => connection.call_method(agent, path, interface, member, &(PROMPT,)).await,
         }
     }
 
@@ -125,6 +128,7 @@ impl Daemon {
 
 fn about<'text>(token: &'text str, text: &'text str) -> Request<'text> {
     HashMap::from([
+        ("prompt", Variant::from(PROMPT)),
         ("token", Variant::from(token)),
         ("label", Variant::from("demo key")),
         ("text", Variant::from(text)),
