@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import unittest
+from pathlib import Path
 
 from jeepney import DBusErrorResponse, new_error, new_method_return
 
 from clocks import Clocks
 from fakes import PATIENCE
 from house import PIN, HouseCase
-from message_bus import AGENT, MANAGER, Agent, BusCase, read_end_of
+from message_bus import AGENT, MANAGER, NAME, Agent, BusCase, read_end_of
 
 WRONG = "654321"
 PATIENCE_WITH_A_PERSON = 60
@@ -96,6 +98,37 @@ class Liars(BusCase):
         self.assertEqual(command.returncode, 0)
 
 
+@unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+class Strangers(BusCase):
+    """Another user, on a bus that lets them in."""
+
+    def before_the_daemon(self) -> None:
+        Path(self.bus_address.partition("path=")[2].partition(",")[0]).parent.chmod(0o755)
+
+    def call(self, member: str, *arguments: str) -> str:
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+        call = ["dbus-send", f"--bus={self.bus_address}", f"--dest={NAME}", "--print-reply", MANAGER]
+        argv = [*nobody, *call, f"org.rootseal.Manager1.{member}", *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        return done.stderr
+
+    def test_they_cannot_be_an_agent_and_refuse_nothing(self):
+        for member in ("RegisterAgent", "RegisterOwnAgent", "UnregisterAgent"):
+            self.assertIn("NotAuthorized", self.call(member, f"objpath:{AGENT}"))
+        # So there is still nobody to ask.
+        self.assert_refused(self.house.run("credentials", "prod-root"), 4, "rootseal agent")
+        agent = self.agent(pin=PIN)
+        self.house.token.tell("mode demand")
+        command = self.house.start("credentials", "prod-root", pin=None)
+        number = agent.wait_for("RequestTouch")["prompt"]
+        self.house.token.tell("wait-touch")
+        self.assertIn("NotAuthorized", self.call("Refuse", f"uint64:{number}"))
+        self.house.token.tell("touch")
+        command.communicate(timeout=PATIENCE)
+        self.assertEqual(command.returncode, 0)
+
+
 class Sleepers(BusCase):
     def setUp(self) -> None:
         self.clocks = Clocks()
@@ -124,7 +157,7 @@ class WrongAgain(BusCase):
     """An agent that answers with the same wrong PIN for ever spends one try."""
 
     def test_by_an_agent(self):
-        agent = self.agent(pin=WRONG)
+        agent = Agent(self.bus_address, pin=WRONG)
         for _ in range(10):
             self.assert_refused(self.house.run("credentials", "prod-root"), 4, "wrong", "7 tries")
         agent.close()

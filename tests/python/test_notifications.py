@@ -110,7 +110,7 @@ class OfAnAgent(NotificationCase):
         self.assertEqual(self.end(client)[0], 0)
         # Nor does one that is gone: the terminal shows it all the same.
         self.house.must("lock")
-        client = self.house.start("credentials", "prod-root", pin=None)
+        client = self.house.start("unlock", pin=None)
         self.screen.wait_for("tries left.*: $")
         self.screen.type("\x1b")
         self.assertEqual(self.end(client)[0], 4)
