@@ -1,7 +1,6 @@
 //! The Assuan protocol as pinentry speaks it, without I/O: lines of at most 1000 bytes, percent-escaped.
 //!
-//! As the GnuPG project's manuals describe it: of Assuan, "Client requests" and "Server responses"; of
-//! pinentry, "Protocol".
+//! As the manuals say: of libassuan, "Client requests" and "Server responses"; of pinentry, "Protocol".
 
 use crate::secret::Pin;
 use zeroize::Zeroizing;
