@@ -55,3 +55,13 @@ pub(super) enum Refusal {
     #[error("the terminal cannot be used to ask for a PIN ({0}): use --pin-file")]
     Terminal(String),
 }
+
+impl Refusal {
+    /// Whether the question goes on to another agent, whose answer then counts.
+    pub(super) const fn is_left_to_others(&self) -> bool {
+        matches!(
+            self,
+            Self::NoTerminal { .. } | Self::NoTerminalForPassword { .. } | Self::NoTerminalForCode
+        )
+    }
+}

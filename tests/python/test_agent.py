@@ -99,6 +99,16 @@ class Alone(AgentCase):
                 self.assert_refused_by_person(client, touches)
                 screen.wait_for(screen.IDLE)
 
+    def test_a_command_that_cannot_ask_itself_tells_what_the_agent_said(self):
+        screen = self.agent_screen()
+        client = self.ask("keyslot", "check")
+        screen.wait_for("tries left.*: $")
+        screen.type("\x1b")
+        code, out, err = self.end(client)
+        self.assertEqual((code, out), (4, ""))
+        self.assertIn("refused", err)
+        self.assertNotIn("--pin-file", err)
+
     def test_a_wait_is_shown_and_refused(self):
         screen = self.agent_screen()
         self.house.must("totp", "code", "prod", pin=PIN)

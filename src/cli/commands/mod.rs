@@ -128,6 +128,7 @@ impl Session {
                 return Refusal::NoPrompt.into();
             }
             match refusal {
+                Some(refusal) if refusal.is_left_to_others() && !error.is_no_prompt() => error,
                 Some(refusal) if error.may_be_ours() => Error::Refused(refusal),
                 Some(_) | None => error,
             }

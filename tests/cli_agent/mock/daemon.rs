@@ -122,6 +122,9 @@ impl Daemon {
     fn refused(&self, error: &zbus::Error) -> Error {
         let zbus::Error::MethodError(name, _, _) = error else { panic!("{error}") };
         self.log.event(format!("refused {name}"));
+        if name.ends_with(".NoPrompt") {
+            return Error::NoPrompt("there is nowhere to prompt".to_owned());
+        }
         Error::Cancelled("the prompt was refused".to_owned())
     }
 }
