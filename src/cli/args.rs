@@ -3,10 +3,12 @@
 mod audit;
 mod codes;
 mod policy;
+mod vault;
 
 pub(super) use audit::{AuditCommand, AuditFilter};
 pub(super) use codes::{OathCommand, SeedSource, TotpCommand};
 pub(super) use policy::{ANY, PolicyCommand, PolicyRulesArgs, Uids};
+pub(super) use vault::VaultCommand;
 
 use crate::cli::pin::PinFile;
 use crate::dbus::names::{OATH_ID, RECOVERY_ID};
@@ -346,25 +348,6 @@ pub(super) enum ProfileCommand {
     Remove {
         /// Its name
         name: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum VaultCommand {
-    /// Read the file again and verify all that can be verified
-    Check,
-    /// Copy the sealed file; it opens with the tokens that open the vault now
-    Backup {
-        /// Where to; there must be nothing yet
-        file: PathBuf,
-    },
-    /// Put a copy of the sealed file in the vault's place; tokens that open the copy consent
-    Restore {
-        /// The copy
-        file: PathBuf,
-        /// Also over a later state that is sound
-        #[arg(long)]
-        older: bool,
     },
 }
 
