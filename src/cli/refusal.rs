@@ -59,9 +59,6 @@ pub(super) enum Refusal {
 impl Refusal {
     /// Whether the question goes on to another agent, whose answer then counts.
     pub(super) const fn is_left_to_others(&self) -> bool {
-        matches!(
-            self,
-            Self::NoTerminal { .. } | Self::NoTerminalForPassword { .. } | Self::NoTerminalForCode
-        )
+        matches!(self, Self::NoTerminal { .. } | Self::NoTerminalForPassword { .. } | Self::NoTerminalForCode)
     }
 }
