@@ -3,11 +3,13 @@
 mod audit;
 mod codes;
 mod policy;
+mod profile;
 mod vault;
 
 pub(super) use audit::{AuditCommand, AuditFilter};
 pub(super) use codes::{OathCommand, SeedSource, TotpCommand};
 pub(super) use policy::{ANY, PolicyCommand, PolicyRulesArgs, Uids};
+pub(super) use profile::ProfileCommand;
 pub(super) use vault::VaultCommand;
 
 use crate::cli::pin::PinFile;
@@ -322,32 +324,6 @@ pub(super) enum KeyCommand {
     List {
         /// Of this account only
         account: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ProfileCommand {
-    /// Add a profile
-    #[command(after_help = "Example: rootseal profile add prod-root --account prod --duration 3600")]
-    Add {
-        /// A name of your choice; the AWS profile is called the same
-        name: String,
-        /// The account's name
-        #[arg(long, value_name = "A")]
-        account: String,
-        /// How many seconds a session lasts [default: 3600]
-        #[arg(long, value_name = "S")]
-        duration: Option<u32>,
-        /// The AWS region
-        #[arg(long, value_name = "R")]
-        region: Option<String>,
-    },
-    /// List them
-    List,
-    /// Remove one
-    Remove {
-        /// Its name
-        name: String,
     },
 }
 
