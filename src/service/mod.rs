@@ -4,6 +4,7 @@
 
 mod accounts;
 mod alarm;
+mod asking;
 mod audit;
 mod autolock;
 mod backup;
