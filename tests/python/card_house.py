@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from cards import Card, Readers
-from fakes import ACCOUNT, RootUser
+from fakes import ACCOUNT, PATIENCE, RootUser
 from house import PIN, House, HouseCase, Result
 
 MANAGEMENT_KEY = "010203040506070801020304050607080102030405060708"
@@ -91,6 +92,12 @@ class CardCase(HouseCase):
         """A guarded operation: seals another access key."""
         keys = self.house.file("rootkey.csv", RootUser().csv())
         return self.house.run(*options, "key", "import", "prod", keys, pin=pin)
+
+    def until_listed(self) -> None:
+        """The daemon has let the card go, which it resets, and finds it again."""
+        end = time.monotonic() + PATIENCE
+        while not any(row["kind"] == "piv" for row in self.rows("token", "list")):
+            self.assertLess(time.monotonic(), end, "the card is not listed")
 
     def assert_opens_both_locks(self, *options: object) -> None:
         """By the card that is there: unlock, what is guarded, lock, and unlock again."""

@@ -182,7 +182,7 @@ class Audit(AuditCase):
                 self.assertEqual(len(shown), 2)
         self.house.stop_daemon()
         last = self.records()[-1]
-        self.assertEqual((last["reason"], last["count"]), ("Cancelled", 3))
+        self.assertEqual((last["reason"], last["count"]), ("NoPrompt", 3))
         self.house.start_daemon()
 
 
@@ -498,7 +498,7 @@ class FullDisk(AuditCase):
         self.house.must("credentials", "prod-root")
         self.assertEqual(reserve.stat().st_size, 1 << 20)
         self.assertNotRegex(self.house.must("status"), r"(?m)^audit ")
-        refused = [record for record in self.records() if record.get("reason") == "Cancelled"]
+        refused = [record for record in self.records() if record.get("reason") == "NoPrompt"]
         self.assertEqual(sum(record.get("count", 1) for record in refused), 3)
         self.house.must("audit", "verify")
 

@@ -124,6 +124,7 @@ class Faults(CardCase):
         self.card.tell("touch")
         self.card.tell("wait-idle")
         self.card.tell("mode auto")
+        self.until_listed()
         self.assert_opens_both_locks()
 
 
