@@ -201,6 +201,8 @@ fn status_speaks_json_with_the_option_on_either_side() {
         assert_eq!(status["thresholds"]["guard"], 1);
         assert_eq!(status["lock_deadline"], serde_json::Value::Null);
         assert_eq!(status["accounts"], serde_json::Value::Null);
+        assert_eq!(status["drill"]["last"], serde_json::Value::Null);
+        assert_eq!(status["drill"]["overdue"], true);
         assert_eq!(status["tokens"][0]["virtual"], true);
         assert_eq!(status["tokens"][0]["id"], "t1");
     }

@@ -54,6 +54,7 @@ impl Daemon {
         builder
             .serve_at("/org/rootseal", Manager(Arc::clone(&self)))
             .serve_at("/org/rootseal", Audit)
+            .serve_at("/org/rootseal/vault", Drill)
             .serve_at("/org/rootseal/vault", Vault(Arc::clone(&self)))
             .serve_at("/org/rootseal/operations/1", Operation(self))
     }
@@ -229,6 +230,21 @@ impl Audit {
     #[zbus(property)]
     fn warnings(&self) -> Vec<String> {
         vec!["a warning\x1b[2J".to_owned()]
+    }
+}
+
+struct Drill;
+
+#[zbus::interface(name = "org.rootseal.Drill1")]
+impl Drill {
+    #[zbus(property)]
+    fn last(&self) -> u64 {
+        0
+    }
+
+    #[zbus(property)]
+    fn due(&self) -> u64 {
+        1_700_000_000
     }
 }
 
