@@ -28,4 +28,4 @@ pub use response::{MAX_REPLY, Session, session};
 pub use rootkey::{MAX_CSV, read_csv};
 pub use signed::SignedRequest;
 pub use signing::Signer;
-pub use time::rfc3339;
+pub use time::{parse_http_date, rfc3339};

@@ -29,9 +29,23 @@ pub(super) fn parse_rfc3339(text: &str) -> Option<u64> {
     u64::try_from(time.secs()).ok()
 }
 
+/// Reads the date of an HTTP header (RFC 9110 section 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub fn parse_http_date(text: &str) -> Option<u64> {
+    let time = DateTime::from_str(text, Format::HttpDate).ok()?;
+    u64::try_from(time.secs()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_of_http_are_read() {
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        for bad in ["", "Sun, 06 Nov 1994", "1994-11-06T08:49:37Z", "Sun, 06 Nov 1994 08:49:37 PST"] {
+            assert_eq!(parse_http_date(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn times_are_written_and_read() {

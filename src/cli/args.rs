@@ -162,6 +162,13 @@ pub(super) enum Command {
     /// Verify, copy and restore the vault file
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Look at all that custody rests on, and say what to do
+    #[command(after_help = "Example: rootseal doctor --time-source https://sts.amazonaws.com/")]
+    Doctor {
+        /// Compare the clock with the Date that this server's answer has
+        #[arg(long, value_name = "URL")]
+        time_source: Option<String>,
+    },
     /// Prove every keyslot and a backup, one after another, and print a report
     #[command(after_help = "Example: rootseal drill --backup /media/safe/vault.rseal")]
     Drill {

@@ -4,8 +4,8 @@ use crate::cli::address::Address;
 use crate::cli::error::Error;
 use crate::dbus::names::BUS_NAME;
 use crate::dbus::proxy::{
-    Account1Proxy, Audit1Proxy, Drill1Proxy, FindTokenOptions, Manager1Proxy, Operation1Proxy, Policy1Proxy,
-    Token1Proxy, Vault1Proxy,
+    Account1Proxy, Audit1Proxy, Drill1Proxy, FindTokenOptions, Health1Proxy, Manager1Proxy, Operation1Proxy,
+    Policy1Proxy, Token1Proxy, Vault1Proxy,
 };
 use rustix::io::Errno;
 use std::ffi::OsString;
@@ -78,6 +78,10 @@ impl Daemon {
 
     pub(super) async fn drill(&self) -> Result<Drill1Proxy<'_>, Error> {
         Ok(Drill1Proxy::builder(&self.connection).cache_properties(CacheProperties::No).build().await?)
+    }
+
+    pub(super) async fn health(&self) -> Result<Health1Proxy<'_>, Error> {
+        Ok(Health1Proxy::builder(&self.connection).cache_properties(CacheProperties::No).build().await?)
     }
 
     pub(super) async fn policy(&self) -> Result<Policy1Proxy<'_>, Error> {

@@ -58,6 +58,8 @@ pub(super) enum Error {
     },
     #[error("{0}")]
     Missing(String),
+    #[error("what is bad: {0}; do what stands beside it")]
+    Unwell(String),
     #[error("the drill is not complete: the report says what is missing")]
     DrillIncomplete,
 }
@@ -96,6 +98,7 @@ impl Error {
             | Self::Stdout(_)
             | Self::System { .. }
             | Self::DrillIncomplete
+            | Self::Unwell(_)
             | Self::Missing(_) => 1,
         }
     }

@@ -1,5 +1,6 @@
 //! Sends what the daemon signed and brings the answer. The only place of rootseal with a network.
 
+use crate::aws::parse_http_date;
 use std::io::{ErrorKind, Read as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,20 @@ pub(super) fn send(request: &SignedRequest) -> Result<Answer, HttpsError> {
     let mut reader = response.into_body().into_with_config().limit(LONGEST_REPLY).reader();
     reader.read_to_end(&mut body).map_err(|error| failed(error.into()))?;
     Ok(Answer { status, body })
+}
+
+/// What time the server at `url` says it is: seconds since 1970. Plain http on loopback only: a time is believed, too.
+pub(super) fn date(url: &str) -> Result<u64, HttpsError> {
+    let host = host(url);
+    let unreachable = |why: &str| HttpsError::Unreachable { host: host.clone(), why: why.to_owned() };
+    let url: http::Uri = url.parse().map_err(|_no_url| unreachable("it is not a URL"))?;
+    let plain = url.scheme() != Some(&http::uri::Scheme::HTTPS);
+    if plain && !is_loopback(&url) {
+        return Err(HttpsError::Plain { host });
+    }
+    let response = agent(plain)?.head(url).call().map_err(|error| classify(host.clone(), &error))?;
+    let date = response.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+    date.and_then(parse_http_date).ok_or_else(|| unreachable("its answer has no date"))
 }
 
 fn agent(plain: bool) -> Result<Agent, HttpsError> {

@@ -7,6 +7,7 @@ mod bus;
 mod door;
 mod drill;
 mod error;
+mod health;
 mod keys;
 mod listen;
 mod listing;

@@ -119,6 +119,7 @@ pub(super) fn serve<'b>(
     builder
         .serve_at(MANAGER_PATH, super::manager::Manager(Arc::clone(door)))
         .serve_at(MANAGER_PATH, listing::Listing(Arc::clone(door)))
+        .serve_at(MANAGER_PATH, super::health::Health(Arc::clone(door)))
         .serve_at(MANAGER_PATH, super::audit::Audit(Arc::clone(door)))
         .serve_at(VAULT_PATH, super::drill::Drill(Arc::clone(door)))
         .serve_at(VAULT_PATH, super::policy::Policy(Arc::clone(door)))

@@ -5,6 +5,7 @@
 mod audit;
 mod codes;
 mod drill;
+mod health;
 mod policy;
 mod shapes;
 
@@ -14,6 +15,7 @@ pub use codes::{
     OathPasswordOptions, RemoveTotpOptions, RemoveTotpReply, SeedCopyRow,
 };
 pub use drill::{DrillProperties, DrillReply, DrillSlotRow};
+pub use health::FindingRow;
 pub use policy::{PolicyProperties, PolicyRow, PolicyRules};
 pub use shapes::{
     AccountProperties, AccountRow, AddAccountOptions, AddKeyslotOptions, AddProfileOptions, CheckReply,
@@ -99,6 +101,17 @@ pub trait Vault1 {
     fn restore(&self, options: RestoreOptions, input: Fd<'_>) -> zbus::Result<()>;
     /// Reads the file again and verifies it.
     fn check(&self) -> zbus::Result<CheckReply>;
+}
+
+/// `org.rootseal.Health1`.
+#[zbus::proxy(
+    interface = "org.rootseal.Health1",
+    default_service = "org.rootseal.Daemon",
+    default_path = "/org/rootseal"
+)]
+pub trait Health1 {
+    /// What the daemon finds about itself.
+    fn diagnose(&self) -> zbus::Result<Vec<FindingRow>>;
 }
 
 /// `org.rootseal.Drill1`.

@@ -15,7 +15,7 @@ from message_bus import AGENT, MANAGER, NAME, VAULT, BusCase, Client
 
 FOLDER = ROOT / "dbus"
 PAGE = ROOT / "docs" / "dbus-api.md"
-INTERFACES = ("Account1", "Agent1", "Audit1", "Drill1", "Manager1", "Operation1", "Policy1", "Token1", "Vault1")
+INTERFACES = ("Account1", "Agent1", "Audit1", "Drill1", "Health1", "Manager1", "Operation1", "Policy1", "Token1", "Vault1")
 DOCTYPE = """<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
 """

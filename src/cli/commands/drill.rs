@@ -129,6 +129,10 @@ impl Schedule {
         Ok(Self { last, due, overdue: due.is_some_and(|due| due <= output::now()) })
     }
 
+    pub(super) const fn is_overdue(&self) -> bool {
+        self.overdue
+    }
+
     /// In words; nothing where none is due.
     pub(super) fn words(&self) -> Option<String> {
         let due = output::time(self.due?);

@@ -6,6 +6,7 @@ mod audit;
 mod aws_config;
 mod backup;
 mod credentials;
+mod doctor;
 mod drill;
 mod input;
 mod key;
@@ -43,7 +44,12 @@ pub(super) struct Session {
 pub(super) async fn run(cli: Cli) -> Result<(), Error> {
     let variable = std::env::var("ROOTSEAL_ADDRESS").ok();
     let choice = address::choose(cli.options.address.as_deref(), variable.as_deref())?;
-    let daemon = Daemon::connect(&choice.address).await?;
+    let daemon = match (Daemon::connect(&choice.address).await, &cli.command) {
+        (Err(error), Command::Doctor { time_source }) => {
+            return doctor::without_daemon(&error, cli.options.json, time_source.as_deref()).await;
+        }
+        (daemon, _) => daemon?,
+    };
     let mut session = Session { options: cli.options, choice, daemon, agent: None };
     let outcome = dispatch(&mut session, cli.command).await;
     session.settle(outcome).await
@@ -69,6 +75,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Error> 
         Command::Credentials { profile } => credentials::run(session, &profile).await,
         Command::AwsConfig { profile, region } => aws_config::run(session, &profile, region).await,
         Command::Vault(command) => vault::run(session, command).await,
+        Command::Doctor { time_source } => doctor::run(session, time_source.as_deref()).await,
         Command::Drill { backup } => drill::run(session, backup).await,
         Command::Audit(command) => audit::run(session, command).await,
         Command::Agent { notify } => agent::run(session, notify).await,
