@@ -126,7 +126,7 @@ class Doctor(HouseCase):
         self.house.start_daemon()
         (row,) = self.look()["drill"]
         self.assertEqual(row["health"], "weak")
-        self.assertIn("overdue since 2023", row["text"])
+        self.assertIn("overdue since 2024", row["text"])
 
     def test_no_secret_is_asked_for_and_nothing_blinks(self):
         touches = self.house.token.touches()
