@@ -210,6 +210,10 @@ impl Shared {
         for line in 1..=4 {
             let typed = self.typed(&Prompt::code(request, line)).await;
             typed.ok_or(Refusal::NoTerminalForCode)??.with(|line| code.extend_from_slice(line));
+            // Pasted in one piece, as the QR code says it.
+            if code.iter().filter(|byte| byte.is_ascii_alphanumeric()).count() >= 64 {
+                break;
+            }
         }
         Ok(code)
     }

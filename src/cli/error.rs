@@ -109,6 +109,13 @@ impl Error {
         failed || self.code() == 4
     }
 
+    /// Whether what was asked for may have been done all the same.
+    pub(super) fn leaves_unsure(&self) -> bool {
+        let failed =
+            matches!(self, Self::Daemon { name, .. } if name.strip_prefix(ERROR_PREFIX) == Some("Failed"));
+        failed || matches!(self, Self::Gone(_) | Self::Protocol(_))
+    }
+
     /// Whether the daemon needed to ask and was not let.
     pub(super) fn is_no_prompt(&self) -> bool {
         matches!(self, Self::Daemon { name, .. } if name.strip_prefix(ERROR_PREFIX) == Some("NoPrompt"))

@@ -23,8 +23,23 @@ const LONGEST: usize = 64 * 1024;
 /// Where a new code goes. Made before it is asked for: a code that nobody can write down must open nothing.
 pub(super) struct Paper {
     /// None: standard output.
-    file: Option<(PathBuf, File)>,
+    file: Option<Sheet>,
     outlet: Outlet,
+}
+
+/// A file for a code, which goes again unless the code is one.
+struct Sheet {
+    path: PathBuf,
+    file: File,
+    kept: bool,
+}
+
+impl Drop for Sheet {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _nothing_more_to_do = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Paper {
@@ -34,9 +49,9 @@ impl Paper {
         if path.as_os_str() == "-" {
             return Ok(Self { file: None, outlet });
         }
-        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let file = options.map_err(|source| Error::Write { path: path.to_owned(), source })?;
-        Ok(Self { file: Some((path.to_owned(), file)), outlet })
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = file.map_err(|source| Error::Write { path: path.to_owned(), source })?;
+        Ok(Self { file: Some(Sheet { path: path.to_owned(), file, kept: false }), outlet })
     }
 
     /// What the daemon writes the code into.
@@ -45,31 +60,42 @@ impl Paper {
         end.map(Into::into).map_err(|source| Error::System { doing: "a pipe", source })
     }
 
-    /// Writes the code down while the request goes on, and takes it away if that fails.
+    /// Writes the code down while the request goes on, and takes it away if that fails for sure.
     pub(super) async fn during<T>(
         self,
         title: &str,
         request: impl Future<Output = zbus::Result<T>>,
     ) -> Result<T, Error> {
-        let Self { file, outlet } = self;
-        let written = async { write(file.as_ref(), &code(outlet).await?, title) };
+        let Self { mut file, outlet } = self;
+        let written = async {
+            match code(outlet).await? {
+                Some(code) => write(file.as_ref(), &code, title).map(|()| true),
+                None => Ok(false),
+            }
+        };
         let request = async { request.await.map_err(Error::from) };
-        let done = tokio::try_join!(request, written);
-        if let (Err(error), Some((path, _))) = (&done, &file)
-            // Whoever knows not whether it was done keeps the code.
-            && !matches!(error, Error::Gone(_))
-        {
-            let _nothing_more_to_do = std::fs::remove_file(path);
+        let done = match tokio::try_join!(request, written) {
+            Ok((_, false)) => Err(Error::Protocol("the recovery code did not come".to_owned())),
+            done => done.map(|(reply, _)| reply),
+        };
+        if let Some(sheet) = &mut file {
+            let unsure = done.as_ref().is_err_and(Error::leaves_unsure);
+            sheet.kept = done.is_ok() || unsure;
+            if unsure {
+                let path = sheet.path.display();
+                output::note(&format!(
+                    "the code in {path} may open the vault: see `rootseal keyslot list`, and delete it if not"
+                ));
+            }
         }
-        done.map(|(reply, ())| reply)
+        done
     }
 }
 
-fn write(to: Option<&(PathBuf, File)>, code: &[u8], title: &str) -> Result<(), Error> {
+fn write(to: Option<&Sheet>, code: &[u8], title: &str) -> Result<(), Error> {
     let text = sheet(code, title)?;
-    let Some((path, mut file)) = to.map(|(path, file)| (path, file)) else {
-        return output::secret(text.as_bytes());
-    };
+    let Some(Sheet { path, file, .. }) = to else { return output::secret(text.as_bytes()) };
+    let mut file: &File = file;
     let failed = |source| Error::Write { path: path.clone(), source };
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     // The name has to last, too.
@@ -77,13 +103,17 @@ fn write(to: Option<&(PathBuf, File)>, code: &[u8], title: &str) -> Result<(), E
     File::open(directory.unwrap_or(Path::new("."))).and_then(|directory| directory.sync_all()).map_err(failed)
 }
 
-/// Waits for the code. The daemon keeps its end open until it replies: the length tells that all is there.
-async fn code(outlet: Outlet) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let broken = |_error: std::io::Error| Error::Protocol("the recovery code did not come".to_owned());
+/// Waits for the code. The daemon keeps its end open until it replies: the length tells that all is there. `None`: it
+/// closed it, and its reply says why.
+async fn code(outlet: Outlet) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    let broken = |source: std::io::Error| Error::System { doing: "to read the recovery code", source };
     let mut pipe = Receiver::from_owned_fd(outlet.into_read_end()).map_err(broken)?;
     let mut code = Zeroizing::new(vec![0; CODE]);
-    pipe.read_exact(&mut code).await.map_err(broken)?;
-    Ok(code)
+    match pipe.read_exact(&mut code).await {
+        Ok(_all) => Ok(Some(code)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(broken(error)),
+    }
 }
 
 fn sheet(code: &[u8], title: &str) -> Result<Zeroizing<String>, Error> {

@@ -77,6 +77,9 @@ impl Policy {
 
 fn hours<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Hours>, D::Error> {
     let texts = Vec::<String>::deserialize(from)?;
+    if texts.is_empty() {
+        return Err(D::Error::custom("name at least one time, or leave it out: it would mean always"));
+    }
     let hours = texts.iter().map(|text| text.parse().map_err(|_syntax| text));
     hours
         .collect::<Result<_, _>>()
@@ -282,6 +285,7 @@ mod tests {
             ("[policy]\ndemand_reasons = true\n", "line 2: unknown field"),
             ("[policy]\nuse_uids = [-1]\n", "line 2: "),
             ("[policy]\nuse_uids = []\n", "line 2: name 1 to 256"),
+            ("[policy]\nhours_utc = []\n", "line 2: name at least one"),
             ("[policy]\nmanage_uids = \"root\"\n", "line 2: "),
         ] {
             let error = policy(bad).unwrap_err();

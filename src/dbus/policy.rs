@@ -24,7 +24,7 @@ impl Policy {
         let mut rules = Options::new(rules);
         let change = PolicyChange {
             demand_reason: rules.choice("demand_reason")?,
-            hours: rules.list("hours_utc")?,
+            hours: rules.list("hours_utc")?.map(|hours| PolicyChange::hours(&hours)).transpose()?,
             longest_session: rules.number("longest_session")?,
             unlock_uids: rules.numbers("unlock_uids")?,
             use_uids: rules.numbers("use_uids")?,

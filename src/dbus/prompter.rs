@@ -63,18 +63,20 @@ impl AgentPrompter {
 
     /// Tells the caller and its user's agents, for whatever they show besides the prompt itself.
     async fn signal(&self, kind: &str, text: &str, token: &str, deadline: u64) {
-        let caller = self.caller.to_string();
-        let body: Dict<'_> = HashMap::from([
-            ("prompt", Variant::from(self.number())),
-            ("kind", Variant::from(kind)),
-            ("text", Variant::from(text)),
-            ("token", Variant::from(token)),
-            ("caller", Variant::from(caller.as_str())),
-            ("deadline", Variant::from(deadline)),
-        ]);
+        let (number, caller) = (self.number(), self.caller.to_string());
+        let mut told = JoinSet::new();
         for peer in self.audience() {
-            emit(&peer, "Prompt", &(&body,)).await;
+            let body: Dict<'static> = HashMap::from([
+                ("prompt", Variant::from(number)),
+                ("kind", Variant::from(kind.to_owned())),
+                ("text", Variant::from(text.to_owned())),
+                ("token", Variant::from(token.to_owned())),
+                ("caller", Variant::from(caller.clone())),
+                ("deadline", Variant::from(deadline)),
+            ]);
+            told.spawn(async move { emit(&peer, "Prompt", &(body,)).await });
         }
+        all_or_a_moment(told).await;
     }
 
     /// Asks for something that a person types, of the first agent that has a way to ask: `secret` says what.
@@ -97,14 +99,15 @@ impl AgentPrompter {
         body.insert("failed", Variant::from(failed));
         let body = (body,);
         for agent in agents {
-            let answer = tokio::select! {
+            let typed = async { read(&agent.call("RequestPin", &body).await?).await };
+            let typed = tokio::select! {
                 biased;
                 Err(refusal) = self.refused() => return Err(refusal),
-                answer = agent.call("RequestPin", &body) => answer,
+                typed = typed => typed,
             };
-            match answer {
+            match typed {
                 Err(Refusal::NoSurface) => {}
-                answer => return read(&answer?).await,
+                typed => return typed,
             }
         }
         Err(Refusal::NoSurface)
@@ -270,6 +273,11 @@ async fn finish(number: u64, agents: Vec<Agent>, audience: Vec<Peer>) {
     for peer in audience {
         told.spawn(async move { emit(&peer, "PromptDone", &(number,)).await });
     }
-    let _the_rest_is_aborted =
-        tokio::time::timeout(MOMENT, async { while told.join_next().await.is_some() {} }).await;
+    all_or_a_moment(told).await;
+}
+
+/// Whoever does not read holds nobody up: the rest is aborted.
+async fn all_or_a_moment(mut told: JoinSet<()>) {
+    let all = async { while told.join_next().await.is_some() {} };
+    let _the_rest_is_aborted = tokio::time::timeout(MOMENT, all).await;
 }

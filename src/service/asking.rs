@@ -56,7 +56,7 @@ impl Service {
                 Ok(Err(Refusal::Refused)) if failed => return Err(Error::PinInvalid(Tries(tries))),
                 Ok(Err(Refusal::Refused)) => return Err(Error::Cancelled),
                 Ok(Err(Refusal::NoSurface)) => return Err(Error::NoPrompt),
-                Err(_elapsed) => return Err(Error::TimedOut),
+                Err(_elapsed) => return Err(Error::Unanswered),
             };
             if self.wrong_pins.knows(&token.id, &pin, tries) {
                 // A person who mistypes in the same way is told once; what goes on giving it is no person.

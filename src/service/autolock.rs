@@ -128,6 +128,7 @@ impl Service {
             tracing::info!(
                 "the vault locked by itself: it was not used for long enough, or open for too long"
             );
+            self.wrong_pins.clear();
             self.tell_locked();
         }
         Ok(())

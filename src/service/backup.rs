@@ -74,6 +74,7 @@ impl Service {
         drop(self.saving.lock().await);
         let place = self.keeper.run(|house| Place::of(house)).await?;
         place.may_take(&header, older)?;
+        self.demand_reason(who.caller).await?;
         *purpose = Purpose::new("vault-restore", place.act(&header));
         let key = self.find_key(&who, header, Lock::Guard).await?;
         let asker = Asker { who, purpose };
@@ -184,12 +185,14 @@ impl Place {
         } else {
             ""
         };
+        let other_rules = self.there.as_ref().is_some_and(|there| there.policy() != copy.policy());
+        let rules = if other_rules { "; with another policy than now" } else { "" };
         let [unlock, guard] = [Lock::Unlock, Lock::Guard].map(|lock| copy.thresholds().of(lock));
         let rule = if guard > 1 || !removed.is_empty() {
             format!("; {unlock} of its holders unlock it, and {guard} use what is guarded")
         } else {
             String::new()
         };
-        format!("restore the vault of generation {}{place}{removed}{rule}", copy.generation())
+        format!("restore the vault of generation {}{place}{removed}{rules}{rule}", copy.generation())
     }
 }

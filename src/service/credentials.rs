@@ -158,6 +158,11 @@ impl Service {
         caller: &Caller,
     ) -> Result<Answer, Error> {
         self.plausible(&request)?;
+        if let Err(error) = self.demand_reason(caller).await {
+            let purpose = Purpose::new("session", format!("a session for the profile {}", request.profile));
+            self.record_refusal(caller, &purpose, &error).await;
+            return Err(error);
+        }
         if let Some(ready) = self.cached(&request, caller).await? {
             return Ok(ready);
         }

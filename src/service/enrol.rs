@@ -119,7 +119,7 @@ impl Service {
     ) -> Result<Enrolled, Error> {
         choices(token.kind, &key)?;
         let held = token.worker.hold();
-        let made = self.make_key(asker, token, key).await;
+        let made = self.unless_locked(asker, self.make_key(asker, token, key)).await;
         drop(held);
         asker.who.prompter.done().await.unwrap_or(());
         let (binding, derived) = made?;

@@ -98,6 +98,12 @@ pub enum Error {
     /// Nobody touched the token, or it did not answer.
     #[error("the token was not touched in time: try again and touch it when it blinks")]
     TimedOut,
+    /// Nothing is opened now.
+    #[error("the machine is about to sleep or stop: try again when it is awake")]
+    GoingToSleep,
+    /// Nobody answered a question.
+    #[error("nobody answered the prompt in time: try again")]
+    Unanswered,
     /// The next holder's token was not plugged in.
     #[error("too few holders consented in time, nothing was opened: {0}")]
     NoQuorum(String),
@@ -183,7 +189,7 @@ impl Error {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NoVault => "NoVault",
-            Self::Locked => "Locked",
+            Self::Locked | Self::GoingToSleep => "Locked",
             Self::NoToken(_) | Self::TokenNamed(_) | Self::NoFurtherToken | Self::TokenSwapped => "NoToken",
             Self::WrongToken(..)
             | Self::WeakToken(..)
@@ -197,7 +203,7 @@ impl Error {
             Self::LeftBehind { cause, .. } => cause.name(),
             Self::PinBlocked | Self::PowerCycle => "PinBlocked",
             Self::Cancelled => "Cancelled",
-            Self::TimedOut | Self::NoQuorum(_) => "TimedOut",
+            Self::TimedOut | Self::Unanswered | Self::NoQuorum(_) => "TimedOut",
             Self::NoPrompt => "NoPrompt",
             Self::NotAuthorized | Self::NotForUid(..) | Self::OutOfHours(_) => "NotAuthorized",
             Self::Damaged(_) => "Damaged",
@@ -225,6 +231,7 @@ impl Error {
         matches!(
             self,
             Self::Locked
+                | Self::GoingToSleep
                 | Self::PinInvalid(_)
                 | Self::PasswordInvalid
                 | Self::RecoveryMisread(_)
@@ -234,6 +241,7 @@ impl Error {
                 | Self::PowerCycle
                 | Self::Cancelled
                 | Self::TimedOut
+                | Self::Unanswered
                 | Self::NoQuorum(_)
                 | Self::NoPrompt
                 | Self::ReasonNeeded

@@ -91,7 +91,7 @@ impl Service {
             self.refresh().await?;
             let plan = self.plan(request).await?;
             if plan.is_none() {
-                self.admit(who.caller, Act::Unlock).await?;
+                self.allow(who.caller, Act::Unlock).await?;
             }
             unfinished.purpose = request.purpose(plan.as_ref());
             let (header, _) = self.keeper.glance(House::header).await?;

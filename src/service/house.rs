@@ -1,7 +1,7 @@
 //! Everything that is open or shut with the vault: owned by the keeper's task alone.
 
 use super::autolock::Autolock;
-use super::drill::Proofs;
+use super::drill::Begun;
 use super::error::Error;
 use super::machine::Machine;
 use super::problem::Problem;
@@ -28,7 +28,7 @@ pub(super) struct House {
     /// The keys of the audit log, for as long as the vault is open. Nobody else keeps them.
     pub(super) audit: Option<Arc<Session>>,
     /// What the drill that is going on has proved.
-    pub(super) drill: Option<Proofs>,
+    pub(super) drill: Option<Begun>,
     autolock: Arc<Autolock>,
     path: PathBuf,
     /// Set when the machine's own memory cannot be read: without it a rollback would go unseen.

@@ -63,6 +63,7 @@ impl Key {
 impl Service {
     /// The token that opens this vault, if there is one and somebody would see its prompt.
     pub(super) async fn find_key(&self, who: &Who<'_>, header: Header, lock: Lock) -> Result<Key, Error> {
+        self.is_awake()?;
         if !who.prompter.available() {
             return Err(Error::NoPrompt);
         }
@@ -87,17 +88,26 @@ impl Service {
         key: Key,
         wanted: Wanted,
     ) -> Result<(Keys, Opening), Error> {
+        let mut opening = self.opening();
+        let keys = self.unless_locked(asker, self.collect(asker, key, wanted, &mut opening.by)).await?;
+        Ok((keys, opening))
+    }
+
+    /// Does what somebody has to consent to. When the vault is locked meanwhile, nobody is asked any more.
+    pub(super) async fn unless_locked<R>(
+        &self,
+        asker: &Asker<'_>,
+        work: impl Future<Output = Result<R, Error>>,
+    ) -> Result<R, Error> {
         let mut locks = self.locks.subscribe();
-        let mut opening = Opening::new(&self.locks);
-        let keys = tokio::select! {
+        tokio::select! {
             biased;
             _locked = locks.changed() => {
                 asker.who.prompter.done().await.unwrap_or(());
                 Err(Error::Cancelled)
             }
-            keys = self.collect(asker, key, wanted, &mut opening.by) => keys,
-        };
-        Ok((keys?, opening))
+            result = work => result,
+        }
     }
 
     async fn collect(

@@ -73,6 +73,7 @@ use machine::Machine;
 use problem::vault_error;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -112,6 +113,8 @@ pub struct Service {
     autolock: Arc<Autolock>,
     /// Counts how often somebody wanted the vault locked.
     locks: watch::Sender<u64>,
+    /// Whether the machine is about to sleep, or does.
+    asleep: AtomicBool,
     settings: Settings,
     path: PathBuf,
     /// Whoever holds it prompts: people see one question at a time.
@@ -160,6 +163,7 @@ impl Service {
             clock: Arc::new(Watch::new(clock)),
             autolock,
             locks: watch::Sender::new(0),
+            asleep: AtomicBool::new(false),
             settings,
             path,
             turn: tokio::sync::Mutex::new(()),

@@ -2,6 +2,7 @@
 
 use super::Service;
 use super::error::Error;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Something that happened to the machine, or to a user's session on it.
@@ -107,10 +108,22 @@ impl Service {
     /// # Errors
     /// The daemon is stopping.
     pub async fn happened(&self, occasion: Occasion) -> Result<(), Error> {
-        match self.lock_when().reason(occasion) {
-            Some(reason) => self.lock_because(reason).await,
-            None => Ok(()),
+        let Some(reason) = self.lock_when().reason(occasion) else { return Ok(()) };
+        if matches!(occasion, Occasion::Sleep | Occasion::Shutdown) {
+            // Others may hold the sleep up: until it is over, nothing is opened.
+            self.asleep.store(true, Ordering::Relaxed);
         }
+        self.lock_because(reason).await
+    }
+
+    /// The machine did not sleep or stop, or is awake again.
+    pub fn awake(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+    }
+
+    /// Refuses to open anything while the machine is about to sleep or stop.
+    pub(super) fn is_awake(&self) -> Result<(), Error> {
+        if self.asleep.load(Ordering::Relaxed) { Err(Error::GoingToSleep) } else { Ok(()) }
     }
 }
 

@@ -27,6 +27,17 @@ impl Service {
     /// # Errors
     /// [`Error::NotForUid`], [`Error::OutOfHours`].
     pub async fn admit(&self, caller: &Caller, act: Act) -> Result<(), Error> {
+        let admitted = self.allow(caller, act).await;
+        if let Err(error) = &admitted {
+            self.record_refusal(caller, &Purpose::new("policy", act.words()), error).await;
+        }
+        admitted
+    }
+
+    /// The same, for whoever records it.
+    pub(super) async fn allow(&self, caller: &Caller, act: Act) -> Result<(), Error> {
+        // What was read before may be of a vault that was not there: it would have no rules.
+        self.refresh().await?;
         let vaults = self.vaults_policy().await?;
         let now = self.clock.now();
         let admits = |policy: &Policy| {
@@ -34,15 +45,11 @@ impl Service {
                 return Err(Error::NotForUid(caller.uid, act.words()));
             }
             if act == Act::Use && !policy.is_open(now) {
-                return Err(Error::OutOfHours(times(&policy.hours)));
+                return Err(Error::OutOfHours(listed(&policy.hours)));
             }
             Ok(())
         };
-        let admitted = admits(&self.settings.policy).and_then(|()| admits(&vaults));
-        if let Err(error) = &admitted {
-            self.record_refusal(caller, &Purpose::new("policy", act.words()), error).await;
-        }
-        admitted
+        admits(&self.settings.policy).and_then(|()| admits(&vaults))
     }
 
     /// Refuses a caller who does not say why, where that is demanded.
@@ -73,11 +80,15 @@ impl Service {
         if change.is_empty() {
             return Err(Error::Invalid("say which rule is to be another".to_owned()));
         }
-        if change.manage_uids.as_ref().is_some_and(|uids| !uids.is_empty() && !uids.contains(&who.caller.uid))
-        {
+        // A locked vault shows it before it is held against the rules that are there.
+        change.of(&Policy::default())?;
+        let uid = who.caller.uid;
+        let shut_out = |uids: &Option<Vec<u32>>| {
+            uids.as_ref().is_some_and(|uids| !uids.is_empty() && !uids.contains(&uid))
+        };
+        if shut_out(&change.unlock_uids) || shut_out(&change.manage_uids) {
             return Err(Error::Invalid(format!(
-                "uid {} must be one of those who may change the vault: else you could not undo it",
-                who.caller.uid
+                "uid {uid} must be one of those who may unlock and change the vault: else you could not undo it"
             )));
         }
         let Done { yielded, purpose, token, saving, .. } =
@@ -98,7 +109,7 @@ pub struct PolicyChange {
     /// Whether a reason is demanded.
     pub demand_reason: Option<bool>,
     /// When sessions and codes may be had; empty: always.
-    pub hours: Option<Vec<String>>,
+    pub hours: Option<Vec<Hours>>,
     /// Seconds that a session lasts at most; 0: as long as AWS allows.
     pub longest_session: Option<u32>,
     /// Who may open the index; empty: anybody.
@@ -114,6 +125,17 @@ impl PolicyChange {
         *self == Self::default()
     }
 
+    /// Reads hours as they are written.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn hours(texts: &[String]) -> Result<Vec<Hours>, Error> {
+        texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(|_syntax| {
+            let how = "hours are written Mon-Fri 08:00-18:00, in UTC, one part of the day for each";
+            Error::Invalid(how.to_owned())
+        })
+    }
+
     /// # Errors
     /// [`Error::Invalid`].
     fn of(&self, policy: &Policy) -> Result<Policy, Error> {
@@ -122,13 +144,7 @@ impl PolicyChange {
             policy.demand_reason = demand;
         }
         if let Some(hours) = &self.hours {
-            policy.hours =
-                hours.iter().map(|hours| hours.parse()).collect::<Result<_, _>>().map_err(|_syntax| {
-                    Error::Invalid(
-                        "hours are written Mon-Fri 08:00-18:00, in UTC, one part of the day for each"
-                            .to_owned(),
-                    )
-                })?;
+            policy.hours.clone_from(hours);
         }
         if let Some(longest) = self.longest_session {
             policy.longest_session = (longest > 0).then_some(longest);
@@ -149,17 +165,23 @@ impl PolicyChange {
         Ok(policy)
     }
 
-    /// What it changes, in the words of the prompt.
+    /// What it changes, in the words of the prompt; who may do what comes first, for a screen may cut the end off.
     fn act(&self) -> String {
         let mut rules = Vec::new();
+        for (uids, act) in
+            [(&self.manage_uids, Act::Manage), (&self.unlock_uids, Act::Unlock), (&self.use_uids, Act::Use)]
+        {
+            let Some(uids) = uids else { continue };
+            let who = if uids.is_empty() { "anybody".to_owned() } else { format!("uid {}", listed(uids)) };
+            rules.push(format!("{who} may {}", act.words()));
+        }
         match self.demand_reason {
             Some(true) => rules.push("demand a reason".to_owned()),
             Some(false) => rules.push("demand no reason".to_owned()),
             None => {}
         }
         if let Some(hours) = &self.hours {
-            let hours =
-                if hours.is_empty() { "always".to_owned() } else { format!("{} UTC", hours.join(", ")) };
+            let hours = if hours.is_empty() { "always".to_owned() } else { format!("{} UTC", listed(hours)) };
             rules.push(format!("sessions and codes: {hours}"));
         }
         match self.longest_session {
@@ -167,23 +189,18 @@ impl PolicyChange {
             Some(seconds) => rules.push(format!("sessions of {seconds} s at most")),
             None => {}
         }
-        for (uids, act) in
-            [(&self.unlock_uids, Act::Unlock), (&self.use_uids, Act::Use), (&self.manage_uids, Act::Manage)]
-        {
-            let Some(uids) = uids else { continue };
-            let who = if uids.is_empty() { "anybody".to_owned() } else { format!("uid {}", listed(uids)) };
-            rules.push(format!("{who} may {}", act.words()));
-        }
         format!("change the vault's policy: {}", rules.join("; "))
     }
 }
 
-fn listed(uids: &[u32]) -> String {
-    uids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn times(hours: &[Hours]) -> String {
-    hours.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+/// The first few, and how many more there are.
+fn listed<T: ToString>(of: &[T]) -> String {
+    const MOST: usize = 4;
+    let some = of.iter().take(MOST).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match of.len().saturating_sub(MOST) {
+        0 => some,
+        more => format!("{some} and {more} more"),
+    }
 }
 
 struct Changing(PolicyChange);
@@ -224,7 +241,7 @@ mod tests {
     fn what_is_not_given_stays() {
         let before = Policy { demand_reason: true, use_uids: vec![1], ..Policy::default() };
         let change = PolicyChange {
-            hours: Some(vec!["Mon-Fri 08:00-18:00".to_owned()]),
+            hours: Some(PolicyChange::hours(&["Mon-Fri 08:00-18:00".to_owned()]).unwrap()),
             use_uids: Some(vec![3, 2, 3]),
             ..PolicyChange::default()
         };
@@ -239,12 +256,31 @@ mod tests {
         };
         assert_eq!(none.of(&after).unwrap(), Policy::default());
         for bad in [
-            PolicyChange { hours: Some(vec!["at night".to_owned()]), ..PolicyChange::default() },
             PolicyChange { longest_session: Some(899), ..PolicyChange::default() },
             PolicyChange { use_uids: Some((0..300).collect()), ..PolicyChange::default() },
         ] {
             assert!(matches!(bad.of(&before), Err(Error::Invalid(_))));
         }
+        assert!(matches!(PolicyChange::hours(&["at night".to_owned()]), Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn the_prompt_is_short_and_tells_who_may_first() {
+        let hours = PolicyChange::hours(&vec!["Mon-Fri 08:00-18:00".to_owned(); 32]).unwrap();
+        let change = PolicyChange {
+            hours: Some(hours),
+            use_uids: Some((0..256).collect()),
+            manage_uids: Some(Vec::new()),
+            ..PolicyChange::default()
+        };
+        let act = change.act();
+        assert!(
+            act.starts_with(
+                "change the vault's policy: anybody may change the vault; uid 0, 1, 2, 3 and 252 more"
+            ),
+            "{act}"
+        );
+        assert!(act.len() < 300, "{act}");
     }
 
     #[test]

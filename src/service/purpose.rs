@@ -18,7 +18,9 @@ impl Purpose {
 
     /// The sentence, with everybody who waits for the same.
     pub(super) fn text(&self, caller: &Caller, others: &[String], clock: Option<&str>) -> String {
-        let mut text = format!("{}, for {caller}", self.act);
+        // First, for a screen may cut the end off.
+        let clock = clock.map(|clock| format!("{clock}. To ")).unwrap_or_default();
+        let mut text = format!("{clock}{}, for {caller}", self.act);
         for other in others {
             text.push_str(" and ");
             text.push_str(other);
@@ -26,10 +28,6 @@ impl Purpose {
         if let Some(why) = &caller.why {
             text.push_str(", because: ");
             text.push_str(why.as_str());
-        }
-        if let Some(clock) = clock {
-            text.push_str(". ");
-            text.push_str(clock);
         }
         text
     }

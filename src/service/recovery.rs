@@ -20,6 +20,9 @@ use zeroize::Zeroizing;
 /// How long a person has to copy 64 characters from paper.
 const TYPING: Duration = Duration::from_mins(10);
 
+/// How often it may be typed before all has to be asked for again: whoever types keeps others from asking.
+const TRIES: u32 = 5;
+
 /// What it is called where nobody calls it anything else.
 const NAME: &str = "recovery code";
 
@@ -100,11 +103,11 @@ impl Service {
         label: &str,
     ) -> Result<(&'h Keyslot, RecoveryCode), Error> {
         let mut failed: Option<Error> = None;
-        loop {
+        for _ in 0..TRIES {
             let deadline = self.clock.now().saturating_add(TYPING.as_secs());
             let mut ask = Ask { deadline, ..self.ask(asker, RECOVERY, label) };
             if let Some(why) = &failed {
-                ask.text = format!("{}. Last time: {why}", ask.text);
+                ask.label = format!("{label} ({why})");
             }
             let answer = asker.who.prompter.recovery_code(ask, failed.is_some());
             failed = Some(match tokio::time::timeout(TYPING, answer).await {
@@ -116,9 +119,10 @@ impl Service {
                 Ok(Ok(Err(misread))) => Error::RecoveryMisread(misread),
                 Ok(Err(Refusal::Refused)) => return Err(failed.unwrap_or(Error::Cancelled)),
                 Ok(Err(Refusal::NoSurface)) => return Err(Error::NoPrompt),
-                Err(_elapsed) => return Err(Error::TimedOut),
+                Err(_elapsed) => return Err(Error::Unanswered),
             });
         }
+        Err(failed.unwrap_or(Error::Cancelled))
     }
 }
 

@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{MutexGuard, watch};
 
+/// How long a collection of consents is waited for, which may go on as long as its caller likes.
+const LONGEST_TURN: Duration = Duration::from_mins(5);
+
 /// A token that opened the vault: its keyslot, and its thread, which ends when the device is gone.
 #[derive(Clone, Debug)]
 pub(super) struct Opener {
@@ -25,22 +28,23 @@ pub(super) struct Opener {
 pub(super) struct Opening {
     /// The tokens that do it, the last one last.
     pub(super) by: Vec<Opener>,
-    locks: watch::Receiver<u64>,
+    /// None: the machine is about to sleep.
+    locks: Option<watch::Receiver<u64>>,
 }
 
 impl Opening {
-    /// It begins now.
-    pub(super) fn new(locks: &watch::Sender<u64>) -> Self {
-        Self { by: Vec::new(), locks: locks.subscribe() }
-    }
-
     /// Whether the vault was locked since it began: then it is not to be opened any more.
     pub(super) fn is_off(&self) -> bool {
-        self.locks.has_changed().unwrap_or(true)
+        self.locks.as_ref().is_none_or(|locks| locks.has_changed().unwrap_or(true))
     }
 }
 
 impl Service {
+    /// It begins now.
+    pub(super) fn opening(&self) -> Opening {
+        Opening { by: Vec::new(), locks: self.is_awake().is_ok().then(|| self.locks.subscribe()) }
+    }
+
     /// Locks the vault when one of the tokens that opened it is pulled out, for as long as it is polled.
     ///
     /// # Errors
@@ -118,7 +122,10 @@ impl Service {
     async fn turn_of_several(&self) -> Option<MutexGuard<'_, ()>> {
         let header = self.keeper.glance(House::header).await;
         let several = header.is_ok_and(|(header, _)| header.thresholds().of(Lock::Guard) > 1);
-        if several { Some(self.turn.lock().await) } else { None }
+        if !several {
+            return None;
+        }
+        tokio::time::timeout(LONGEST_TURN, self.turn.lock()).await.ok()
     }
 
     /// Whether one of them is not there, wherever it hangs by now.

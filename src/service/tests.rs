@@ -37,7 +37,7 @@ impl Fixture {
     }
 
     pub(super) fn opening(&self) -> Opening {
-        Opening::new(&self.service.locks)
+        self.service.opening()
     }
 
     /// A new vault, as one that is made; it is not saved.

@@ -6,7 +6,7 @@ use super::house::{House, Vault};
 use super::locks::{Asker, name, quoted};
 use super::purpose::Purpose;
 use super::recovery::NewRecovery;
-use super::removal::{Opener, Opening};
+use super::removal::Opener;
 use super::who::Who;
 use super::{Service, count, vault_error};
 use crate::secret::forgetting;
@@ -65,7 +65,8 @@ impl Service {
         purpose: &Purpose,
     ) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
-        let mut opening = Opening::new(&self.locks);
+        self.is_awake()?;
+        let mut opening = self.opening();
         self.refresh().await?;
         let path = self.path.clone();
         self.keeper
@@ -106,7 +107,10 @@ impl Service {
             service.disk.save_vault(bytes, Keep::Previous).await?;
             service.keeper.ask(move |house| house.open_new(vault.into_unlocked(), session, opening)).await?;
             service.journal("the vault is made");
-            service.remember().await?;
+            if let Err(error) = service.remember().await {
+                // It is on the disk; the next save remembers it.
+                tracing::warn!(%error, "the state of the vault was not written down");
+            }
             drop(saving);
             service.changed();
             Ok(())

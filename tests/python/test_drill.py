@@ -112,6 +112,11 @@ class Drill(HouseCase):
         gone = self.house.run(*self.pins(), "drill", "--backup", "/nowhere")
         self.assertIn("cannot read /nowhere", gone.out)
 
+    def test_a_locked_vault_is_unlocked_first_and_new_keys_begin_anew(self):
+        self.house.must("lock")
+        self.assertIn(": complete", self.assert_done(self.drill()))
+        self.assertEqual(self.house.state(), "unlocked")
+
     def test_a_schedule_is_the_configurations(self):
         self.house.tokens_config = "[custody]\ndrill_days = 0\n"
         self.house.restart_daemon()

@@ -147,6 +147,28 @@ class Policies(HouseCase):
         self.assert_refused(self.house.run("unlock", pin=PIN), 7)
         self.assert_refused(self.house.run("keyslot", "rekey", "--reason", "x", pin=PIN), 7)
 
+    def test_a_vault_that_was_away_for_a_moment_has_its_rules_all_the_same(self):
+        """What was read last was that there is none: and none has no rules."""
+        self.laid_down("--hours", not_now())
+        self.house.must("lock")
+        away = self.house.vault.with_name("away")
+        self.house.vault.rename(away)
+        self.assertEqual(self.house.state(), "damaged")
+        away.rename(self.house.vault)
+        self.assert_use_is_refused("only " + not_now())
+
+    def test_a_reason_is_demanded_of_a_cached_session_and_of_a_restore_too(self):
+        copy = self.house.dir / "copy"
+        self.house.must("vault", "backup", copy)
+        self.house.must("credentials", "prod-root", pin=PIN)
+        self.laid_down("--demand-reason", "yes")
+        self.assert_refused(self.house.run("credentials", "prod-root", pin=PIN), 2, "--reason")
+        self.assertEqual(self.last_record()["outcome"], "refused")
+        self.assert_refused(self.house.run("vault", "restore", "--older", copy, pin=PIN), 2, "--reason")
+        restored = self.house.run("vault", "restore", "--older", copy, "--reason", "test", pin=PIN)
+        self.assert_done(restored)
+        self.assertIn("with another policy than now", restored.err)
+
     def test_rules_that_cannot_be_are_refused_before_anything_blinks(self):
         touches = self.house.token.touches()
         for rules, words in (
@@ -158,8 +180,14 @@ class Policies(HouseCase):
             (("--use-uids", "root"), "numbers"),
             (("--demand-reason", "maybe"), "yes or no"),
             (("--manage-uids", OTHER), f"uid {UID} must be one"),
+            (("--unlock-uids", OTHER), f"uid {UID} must be one"),
         ):
-            self.assert_refused(self.house.run("policy", "set", *rules, pin=PIN), 2, words)
+            for state in ("unlocked", "locked"):
+                self.assert_refused(self.house.run("policy", "set", *rules, pin=PIN), 2, words)
+                self.assertEqual(self.house.state(), state)
+                self.house.must("lock")
+            self.house.must("unlock", pin=PIN)
+            touches += 1
         self.assertEqual(self.house.token.touches(), touches)
         self.assertEqual(self.shown()["vault"]["manage_uids"], [])
 

@@ -100,10 +100,35 @@ class Recovery(HouseCase):
         wrong = [*lines[:2], lines[1], lines[3]]
         again = self.house.on_terminal("--token", "recovery", "unlock", typed=[*wrong, *typed])
         self.assert_done(again)
-        self.assertIn("Last time: there is a mistake in line 3", again.err)
+        self.assertIn("recovery code (there is a mistake in line 3 of the recovery code)", again.err)
         given_up = self.house.on_terminal("--token", "recovery", "keyslot", "rekey", typed=[*wrong, "\x03"])
         self.assertEqual(given_up.code, 4)
         self.assertIn("cancelled", given_up.err)
+
+    def test_what_the_picture_says_is_pasted_in_one_piece(self):
+        self.furnish()
+        self.house.must("lock")
+        pasted = "-".join(lines_of(self.paper.read_text()))
+        self.assert_done(self.house.on_terminal("--token", "recovery", "unlock", typed=[pasted]))
+
+    def test_a_code_is_not_asked_for_for_ever(self):
+        self.furnish()
+        self.house.must("lock")
+        wrong = ["0" * 16] * 4 * 5
+        given_up = self.house.on_terminal("--token", "recovery", "unlock", typed=wrong)
+        self.assertEqual(given_up.code, 4)
+        self.assertIn("a mistake in line 1", given_up.err)
+
+    def test_nothing_is_left_of_a_code_for_a_label_that_is_taken_or_for_others(self):
+        self.furnish()
+        again = self.house.dir / "again"
+        add = ("keyslot", "add", "--label", "recovery code", "--recovery-code-out", again)
+        self.assert_refused(self.house.run(*add, pin=PIN), 1, "already a keyslot")
+        self.assertFalse(again.exists())
+        self.house.tokens_config = f"[policy]\nmanage_uids = [{os.geteuid() + 1}]\n"
+        self.house.restart_daemon()
+        self.assert_refused(self.house.run(*add, pin=PIN), 6, "change the vault")
+        self.assertFalse(again.exists())
 
     def test_what_is_no_code_of_this_vault_opens_nothing(self):
         self.furnish()

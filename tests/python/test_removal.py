@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 import unittest
 
 from card_house import CardCase
@@ -25,15 +26,22 @@ def said(house: House) -> str:
     return (house.dir / "rootseald.log").read_text()
 
 
+def until(holds) -> None:
+    """Looks again and again, for as long as anything is waited for in these tests."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > end:
+            raise AssertionError("it did not come")
+        time.sleep(0.02)
+
+
 def await_words(house: House, words: str, times: int = 1) -> None:
     """Until the daemon has said that so often."""
-    while said(house).count(words) < times:
-        pass
+    until(lambda: said(house).count(words) >= times)
 
 
 def await_locked(house: House) -> None:
-    while house.state() != "locked":
-        pass
+    until(lambda: house.state() == "locked")
 
 
 class OnASocket(HouseCase):
@@ -120,6 +128,9 @@ class OnABus(BusCase):
         await_words(self.house, AWAY)
         stranger.tell("plug")
         self.comes("Added")
+        # Whoever asks for the tokens has them looked at; by then the stranger would have counted.
+        self.house.must("token", "list")
+        self.assertEqual(said(self.house).count(BACK), 0)
         self.house.token.tell("plug")
         await_words(self.house, BACK)
 

@@ -20,7 +20,7 @@ struct Report {
     thresholds: (u32, u32),
     /// Why something was not proved: by the keyslot's id, or `backup`.
     problems: HashMap<String, String>,
-    /// The log's last record and its hash; empty where the log is not intact.
+    /// The log's last record and its hash; empty where the log is not intact, or the vault was locked meanwhile.
     audit_last: u64,
     audit_head: String,
 }
@@ -31,6 +31,11 @@ pub(super) async fn run(session: &mut Session, backup: Option<PathBuf>) -> Resul
         return Err(Error::no_vault(&before.problem));
     }
     session.may_ask_all().await?;
+    if before.state == "locked" {
+        // Else the log's MACs and its end, and the vault's own contents, could not be verified.
+        session.daemon.vault().await?.unlock(session.token_options()).await?;
+    }
+    session.daemon.vault().await?.check().await?;
     session.daemon.drill().await?.begin().await?;
     let terminal = if session.options.no_prompt { None } else { Terminal::open() };
     let mut problems = HashMap::new();
@@ -53,8 +58,9 @@ pub(super) async fn run(session: &mut Session, backup: Option<PathBuf>) -> Resul
     }
     let audit = session.daemon.audit().await?.verify().await?;
     let drill = session.daemon.drill().await?.finish(session.token_options()).await?;
-    let (audit_last, audit_head) = if audit.intact { (audit.last, audit.head) } else { Default::default() };
-    let complete = drill.complete && audit.intact;
+    let verified = audit.intact && audit.with_vault;
+    let (audit_last, audit_head) = if verified { (audit.last, audit.head) } else { Default::default() };
+    let complete = drill.complete && verified;
     let report = Report { drill, thresholds: before.thresholds, problems, audit_last, audit_head };
     if session.options.json {
         output::json(&report)?;
@@ -74,12 +80,17 @@ async fn prove(session: &Session, slot: &KeyslotRow, terminal: Option<&Terminal>
     let mut options = TokenOptions { token: None, reason: session.options.reason.clone() };
     if slot.kind == RECOVERY_ID {
         if session.options.recovery_code_file.is_none() {
-            ask(terminal, &format!("{name}, a recovery code. Enter: type it; s: leave it out "), "").await?;
+            ask(
+                terminal,
+                &format!("{name}, a recovery code. Enter: type it; s, or Ctrl-C: leave it out "),
+                "",
+            )
+            .await?;
         }
         options.token = Some(RECOVERY_ID.to_owned());
     } else {
         while !is_there(session, &slot.id).await? {
-            let question = format!("Plug in {name}. Enter: it is plugged in; s: leave it out ");
+            let question = format!("Plug in {name}. Enter: it is plugged in; s, or Ctrl-C: leave it out ");
             ask(terminal, &question, "its token is not plugged in").await?;
         }
     }
@@ -165,7 +176,7 @@ impl Report {
             }
         });
         lines.push(match self.audit_last {
-            0 => "audit log  NOT INTACT: run `rootseal audit verify`".to_owned(),
+            0 => "audit log  NOT VERIFIED: run `rootseal audit verify`".to_owned(),
             last => format!("audit log  intact to record {last}, {}", self.audit_head),
         });
         lines.push(String::new());

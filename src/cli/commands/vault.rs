@@ -17,10 +17,10 @@ pub(super) async fn init(
     recovery: Option<PathBuf>,
     key: KeyChoice,
 ) -> Result<(), Error> {
-    let paper = recovery.map(|path| Paper::new(&path)).transpose()?;
     session.may_ask().await?;
     let token = session.options.token.clone();
     let Chosen { slot, generate, management_key } = key_choice::read(key)?;
+    let paper = recovery.map(|path| Paper::new(&path)).transpose()?;
     let options = CreateVaultOptions {
         label,
         holder,

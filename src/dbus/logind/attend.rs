@@ -98,6 +98,8 @@ impl Logind<'_> {
         let about_to_sleep: bool = self.property(OBJECTS, MANAGER, "PreparingForSleep").await?;
         if about_to_sleep {
             self.prepare(Occasion::Sleep, true).await;
+        } else {
+            self.service.awake();
         }
         let listed: Vec<(String, u32, String, String, OwnedObjectPath)> =
             self.call(OBJECTS, MANAGER, "ListSessions", &()).await?;
@@ -155,6 +157,7 @@ impl Logind<'_> {
     /// The inhibitor is let go when all is wiped, and taken again afterwards.
     async fn prepare(&mut self, occasion: Occasion, begins: bool) {
         if !begins {
+            self.service.awake();
             self.inhibit().await;
         } else if self.service.happened(occasion).await.is_ok() {
             self.inhibitor = None;

@@ -76,8 +76,10 @@ async fn follow(
                     tracing::debug!(%error, "logind does not answer");
                     news.missing("logind does not answer");
                 }
-                if changes.next().await.is_none() {
-                    return Ok(());
+                news.missing("logind is not heard any more");
+                tokio::select! {
+                    change = changes.next() => if change.is_none() { return Ok(()) },
+                    () = tokio::time::sleep(PATIENCE) => {}
                 }
             }
             () = bus.closed() => return Ok(()),

@@ -36,6 +36,13 @@ pub struct Drill {
     pub ended: u64,
 }
 
+/// A drill that is going on.
+pub(super) struct Begun {
+    /// Of the keys that it proves.
+    epoch: u64,
+    proofs: Proofs,
+}
+
 /// A keyslot in a drill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
@@ -53,12 +60,14 @@ pub struct Proof {
 
 impl Service {
     /// Notes that a keyslot was proved. It changes nothing else, so that failing to note it is no failure of the proof.
-    pub(super) async fn note_proof(&self, id: SlotId) -> Result<(), Error> {
+    pub(super) async fn note_proof(&self, id: SlotId) {
         let now = self.clock.now();
-        self.note(move |proofs| {
+        let noted = self.note(move |proofs| {
             proofs.slots.insert(id, now);
-        })
-        .await
+        });
+        if let Err(error) = noted.await {
+            tracing::warn!(%error, "when the keyslot was proved was not written down");
+        }
     }
 
     /// Notes something for good, and for the drill that is going on.
@@ -68,7 +77,9 @@ impl Service {
                 let (header, _) = house.header()?;
                 note(&mut house.machine.proofs);
                 house.machine.proofs.keep(&header);
-                house.drill.as_mut().into_iter().for_each(note);
+                // Of other keys, it proves nothing of these.
+                let drill = house.drill.as_mut().filter(|drill| drill.epoch == header.epoch());
+                drill.into_iter().for_each(|drill| note(&mut drill.proofs));
                 Ok(())
             })
             .await?;
@@ -83,8 +94,8 @@ impl Service {
         self.refresh().await?;
         self.keeper
             .run(|house| {
-                house.header()?;
-                house.drill = Some(Proofs::default());
+                let (header, _) = house.header()?;
+                house.drill = Some(Begun { epoch: header.epoch(), proofs: Proofs::default() });
                 Ok(())
             })
             .await
@@ -154,9 +165,15 @@ impl Service {
         let drill = self
             .keeper
             .run(move |house| {
-                let proofs = house.drill.take();
-                let proofs = proofs.ok_or_else(|| Error::Invalid("no drill is going on".to_owned()))?;
-                Ok(Drill::of(&house.header()?.0, &proofs, ended))
+                let begun = house.drill.as_ref();
+                let begun = begun.ok_or_else(|| Error::Invalid("no drill is going on".to_owned()))?;
+                let (header, _) = house.header()?;
+                if header.epoch() != begun.epoch {
+                    return Err(Error::Invalid(
+                        "the vault has got new keys since the drill began: begin again".to_owned(),
+                    ));
+                }
+                Ok(Drill::of(&header, &begun.proofs, ended))
             })
             .await?;
         let purpose = Purpose::new("drill", drill.words());
@@ -166,6 +183,8 @@ impl Service {
         } else {
             self.record_refusal(who.caller, &purpose, &Error::Failed("the drill is not complete")).await;
         }
+        // Not before it is written down: nobody should have to come again for that.
+        self.keeper.ask(|house| house.drill = None).await?;
         Ok(drill)
     }
 

@@ -68,7 +68,7 @@ impl Service {
         };
         self.prove(&header, slot, derived).await?;
         self.record(who.caller, purpose, Some(&source)).await?;
-        self.note_proof(slot.id()).await?;
+        self.note_proof(slot.id()).await;
         let (label, holder) = (slot.label().to_owned(), slot.holder().to_owned());
         Ok(Checked { id: slot.id(), label, holder, guard: slot.serves(Lock::Guard) })
     }
@@ -88,7 +88,8 @@ impl Service {
         let wanted = Wanted { unlock: true, guard: slot.serves(Lock::Guard) };
         let asker = Asker { who, purpose };
         let held = token.worker.hold();
-        let derived = self.ask_token(&asker, &token, &label, slot, wanted).await;
+        let asked = self.ask_token(&asker, &token, &label, slot, wanted);
+        let derived = self.unless_locked(&asker, asked).await;
         drop(held);
         who.prompter.done().await.unwrap_or(());
         Ok((slot, label, derived?))
@@ -104,7 +105,8 @@ impl Service {
     ) -> Result<(&'h Keyslot, String, Derived), Error> {
         let (label, _) = recovery::name(header)?;
         *purpose = Purpose::new("keyslot-check", "check that a recovery code opens the vault");
-        let (slot, code) = self.ask_code(&Asker { who, purpose }, header, &label).await?;
+        let asker = Asker { who, purpose };
+        let (slot, code) = self.unless_locked(&asker, self.ask_code(&asker, header, &label)).await?;
         *purpose = checking(slot);
         if id.is_some_and(|id| id != slot.id()) {
             return Err(Error::Invalid(format!(
