@@ -231,8 +231,9 @@ impl Service {
     /// [`Error::AuditFailed`] where it cannot be read.
     pub async fn verify_audit_log(&self) -> Result<Verdict, Error> {
         let _what_is_held_is_not_in_it = self.disk.tell_all().await;
-        let snapshot = self.disk.snapshot().await?;
+        // Before the log is looked at, which only grows: what is sealed of it must be there.
         let known = self.keeper.glance(|house| Ok(house.known_of_log())).await?;
+        let snapshot = self.disk.snapshot().await?;
         let verified = tokio::task::spawn_blocking(move || snapshot.verify(&known)).await;
         Ok(verified.map_err(|_panicked| Error::Failed("verifying was interrupted"))??)
     }

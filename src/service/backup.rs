@@ -105,6 +105,7 @@ impl Service {
             let (staged, _locked_before_it_serves) = service.anchored(staged).await?;
             if let Err(error) = service.disk.save_vault(staged.bytes().to_vec(), keep).await {
                 service.resume_session().await;
+                service.lock_where_in_doubt(&error).await?;
                 return Err(error);
             }
             service.lock().await?;
@@ -115,7 +116,7 @@ impl Service {
                     house.reload(Some(staged.bytes().to_vec()));
                 })
                 .await?;
-            service.remember().await?;
+            service.remember_or_warn().await;
             drop(saving);
             service.changed();
             Ok(())

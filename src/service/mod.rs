@@ -250,23 +250,32 @@ impl Service {
                 if session.is_some() {
                     service.resume_session().await;
                 }
-                if matches!(error, Error::Store(_, StoreError::InDoubt(_) | StoreError::Changed)) {
-                    // What is open is not what is on the disk: only a new unlock can tell.
-                    service.lock().await?;
-                }
+                service.lock_where_in_doubt(&error).await?;
                 return Err(error);
             }
             service.keeper.run(move |house| house.accept(staged, session)).await?;
             service.journal("the vault is saved");
-            if let Err(error) = service.remember().await {
-                // The change is on the disk; the next save remembers it.
-                tracing::warn!(%error, "the state of the vault was not written down");
-            }
+            service.remember_or_warn().await;
             drop(turn);
             service.changed();
             Ok(())
         });
         saved.await.map_err(|_panicked| Error::Failed("saving was interrupted"))?
+    }
+
+    /// After a save that failed: where what is open may not be what is on the disk, only a new unlock can tell.
+    async fn lock_where_in_doubt(&self, error: &Error) -> Result<(), Error> {
+        if matches!(error, Error::Store(_, StoreError::InDoubt(_) | StoreError::Changed)) {
+            self.lock().await?;
+        }
+        Ok(())
+    }
+
+    /// After a save: what it changed is on the disk, and the next save remembers it.
+    async fn remember_or_warn(&self) {
+        if let Err(error) = self.remember().await {
+            tracing::warn!(%error, "the state of the vault was not written down");
+        }
     }
 
     /// Writes down what this machine has seen.

@@ -107,10 +107,7 @@ impl Service {
             service.disk.save_vault(bytes, Keep::Previous).await?;
             service.keeper.ask(move |house| house.open_new(vault.into_unlocked(), session, opening)).await?;
             service.journal("the vault is made");
-            if let Err(error) = service.remember().await {
-                // It is on the disk; the next save remembers it.
-                tracing::warn!(%error, "the state of the vault was not written down");
-            }
+            service.remember_or_warn().await;
             drop(saving);
             service.changed();
             Ok(())

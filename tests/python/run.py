@@ -9,12 +9,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# Most of a peer's time is waiting for a program, a token or the next TOTP step.
-AT_ONCE = 2
+# Most of a peer's time is waiting for a program, a token or the next TOTP step: two of them leave both cores idle.
+AT_ONCE = 4
 SLOWEST_FIRST = ("test_transcript", "test_demo")
 
 
@@ -47,7 +48,8 @@ def counts(output: str, status: int) -> tuple[int, int, int]:
     return max(int(ran[1]) - failed - skipped, 0), failed, skipped
 
 
-def run(path: Path) -> tuple[Path, str, int]:
+def run(path: Path) -> tuple[Path, str, int, float]:
+    began = time.monotonic()
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", str(path)],
@@ -59,17 +61,17 @@ def run(path: Path) -> tuple[Path, str, int]:
         env=environment,
         cwd=HERE,
     )
-    return path, done.stdout, done.returncode
+    return path, done.stdout, done.returncode, time.monotonic() - began
 
 
 def main() -> None:
     chosen = peers(sys.argv[1:])
     total = [0, 0, 0]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for path, output, status in pool.map(run, chosen):
+        for path, output, status, took in pool.map(run, chosen):
             result = counts(output, status)
             total = [a + b for a, b in zip(total, result, strict=True)]
-            print(f"{path.stem}: {'ok' if status == 0 else 'FAILED'} ({result[0]} passed)")
+            print(f"{path.stem}: {'ok' if status == 0 else 'FAILED'} ({result[0]} passed, {took:.0f} s)")
             if status != 0 or result[2]:
                 print(output, flush=True)
     passed, failed, skipped = total

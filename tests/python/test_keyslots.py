@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unittest
 
+from fakes import PATIENCE
 from house import PIN, HouseCase
 
 
@@ -95,6 +96,25 @@ class Keyslots(HouseCase):
         self.assertEqual([slot["holder"] for slot in self.rows("keyslot", "list")], ["owner", "bob"])
         events = (self.house.data / "audit.log").read_text()
         self.assertIn("keyslot-add", events)
+
+
+class Locking(HouseCase):
+    def test_it_ends_a_check_and_an_enrolment_that_wait_for_the_touch(self):
+        other = self.house.add_token("other")
+        rows = json.loads(self.house.must("--json", "token", "list"))
+        ids = {row["enrolled"]: row["id"] for row in rows}
+        pins = [f"--pin-file={token}={self.house.file(token, PIN)}" for token in ids.values()]
+        add = ("--token", ids[False], "keyslot", "add", "--label", "spare")
+        for token, command in ((self.house.token, ("keyslot", "check")), (other, add)):
+            token.tell("mode demand")
+            client = self.house.start(*pins, *command, pin=None)
+            token.tell("wait-touch")
+            self.house.must("lock")
+            out, err = client.communicate(timeout=PATIENCE)
+            self.assertEqual((client.returncode, out), (4, b""), err)
+            self.assertIn(b"refused or given up", err)
+            token.tell("mode auto")
+        self.assertEqual(self.house.state(), "locked")
 
 
 if __name__ == "__main__":

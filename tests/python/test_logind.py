@@ -73,6 +73,19 @@ class Sleeping(LogindCase):
         self.attended()
         self.assertEqual(len(self.logind.inhibitors()), 1)
 
+    def test_nothing_is_opened_until_the_sleep_is_over(self):
+        """Somebody else's inhibitor may hold the sleep up, and a touch come meanwhile."""
+        self.house.must("unlock", pin=PIN)
+        self.logind.prepare("Sleep", True)
+        self.released()
+        touches = self.house.token.touches()
+        for command in (("unlock",), ("credentials", "prod-root"), ("keyslot", "rekey")):
+            self.assert_refused(self.house.run(*command, pin=PIN), 4, "about to sleep")
+        self.assertEqual((self.house.state(), self.house.token.touches()), ("locked", touches))
+        self.logind.prepare("Sleep", False)
+        self.attended()
+        self.house.must("unlock", pin=PIN)
+
     def test_where_it_is_not_wanted_nobody_is_held_up(self):
         attends = Calls(self.system.path, "ListSessions")
         self.addCleanup(attends.close)
