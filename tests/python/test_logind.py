@@ -14,6 +14,7 @@ from jeepney import DBusAddress, HeaderFields, new_signal
 
 import memory
 from fakes import PATIENCE
+from house import PIN
 from logind import ANOTHER, LOGIND, MANAGER, SESSION, Calls, LogindCase
 from message_bus import Client, MessageBus
 
