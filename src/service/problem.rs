@@ -60,7 +60,14 @@ impl Problem {
 
     /// A file beside the vault that cannot be read.
     pub(super) fn of_file(path: &Path) -> Self {
-        Self { kind: Kind::Damaged, text: format!("{} is damaged", path.display()) }
+        Self {
+            kind: Kind::Damaged,
+            text: format!(
+                "{0} is damaged, or of a newer version (it tells a vault that was put back, and codes that were given \
+                 out; to go on without, move {0} away)",
+                path.display()
+            ),
+        }
     }
 
     pub(super) fn text(&self) -> &str {
