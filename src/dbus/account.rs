@@ -1,13 +1,12 @@
 //! `org.rootseal.Account1`
 
-use super::door::{Door, while_there};
+use super::door::Door;
 use super::error::Error;
 use super::options::{Dict, Options, entry};
 use super::paths::account_path;
 use super::pipe;
-use crate::service::{
-    AccountInfo, AccountRef, Act, CodeRequest, NewTotp, OnTokens, RemoveTotp, SeedForm, Who,
-};
+use super::request::Request;
+use crate::service::{AccountInfo, AccountRef, Act, CodeRequest, NewTotp, OnTokens, RemoveTotp, SeedForm};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -56,14 +55,12 @@ impl Account {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<String, Error> {
-        let caller = self.door.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.door, Act::Manage, &mut options, &header, connection).await?;
         options.end()?;
         let csv = pipe::read(input.into()).await?;
-        let prompter = self.door.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
-        while_there(&caller, self.door.service.import_access_key(self.id, &csv, who)).await
+        let who = request.who();
+        request.run(self.door.service.import_access_key(self.id, &csv, who)).await
     }
 
     async fn add_totp(
@@ -73,7 +70,6 @@ impl Account {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
-        let caller = self.door.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let form = match options.text("format")?.as_deref() {
             Some("uri") => SeedForm::Uri,
@@ -86,13 +82,12 @@ impl Account {
             in_vault: options.flag("in_vault")?,
             touch: options.flag_or("touch", true)?,
         };
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.door, Act::Manage, &mut options, &header, connection).await?;
         options.end()?;
         let bytes = pipe::read(input.into()).await?;
-        let prompter = self.door.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
+        let who = request.who();
         let new = NewTotp { bytes: &bytes, form, mfa_serial, on };
-        let added = while_there(&caller, self.door.service.add_totp(self.id, new, who)).await?;
+        let added = request.run(self.door.service.add_totp(self.id, new, who)).await?;
         Ok(Dict::from([entry("mfa_serial", added.mfa_serial)?, entry("weak", added.weak)?]))
     }
 
@@ -102,16 +97,14 @@ impl Account {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
-        let caller = self.door.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let mfa_serial = options.text("mfa_serial")?;
         let from_tokens = options.texts("from_token")?;
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.door, Act::Manage, &mut options, &header, connection).await?;
         options.end()?;
-        let prompter = self.door.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
-        let request = RemoveTotp { account: self.id, mfa_serial, from_tokens };
-        let left_on = while_there(&caller, self.door.service.remove_totp(request, who)).await?;
+        let who = request.who();
+        let removal = RemoveTotp { account: self.id, mfa_serial, from_tokens };
+        let left_on = request.run(self.door.service.remove_totp(removal, who)).await?;
         Ok(Dict::from([entry("left_on", left_on)?]))
     }
 
@@ -122,16 +115,14 @@ impl Account {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u64, Error> {
-        let caller = self.door.caller_who_may(Act::Use, &header, connection).await?;
         let mut options = Options::new(options);
         let mfa_serial = options.text("mfa_serial")?;
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.door, Act::Use, &mut options, &header, connection).await?;
         options.end()?;
         let out = pipe::Out::new(out)?;
-        let prompter = self.door.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
-        let request = CodeRequest { account: self.id, mfa_serial };
-        let (code, valid_until) = while_there(&caller, self.door.service.totp_code(request, who)).await?;
+        let who = request.who();
+        let wanted = CodeRequest { account: self.id, mfa_serial };
+        let (code, valid_until) = request.run(self.door.service.totp_code(wanted, who)).await?;
         out.code(&code).await?;
         Ok(valid_until)
     }

@@ -1,10 +1,11 @@
 //! `org.rootseal.Drill1`
 
-use super::door::{Door, while_there};
+use super::door::Door;
 use super::error::Error;
 use super::options::{Dict, Options, entry};
+use super::request::Request;
 use super::vault;
-use crate::service::{Act, Drill as Outcome, Proof, Who};
+use crate::service::{Act, Drill as Outcome, Proof};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -21,14 +22,12 @@ impl Drill {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u64, Error> {
-        let caller = self.0.caller_who_may(Act::Unlock, &header, connection).await?;
         let mut options = Options::new(options);
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Unlock, &mut options, &header, connection).await?;
         options.end()?;
-        let prompter = self.0.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
+        let who = request.who();
         let bytes = vault::copy(input).await?;
-        while_there(&caller, self.0.service.check_backup(bytes, who)).await
+        request.run(self.0.service.check_backup(bytes, who)).await
     }
 
     async fn begin(
@@ -46,12 +45,10 @@ impl Drill {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
-        let caller = self.0.caller_who_may(Act::Unlock, &header, connection).await?;
         let mut options = Options::new(options);
-        let (caller, _token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Unlock, &mut options, &header, connection).await?;
         options.end()?;
-        let prompter = self.0.prompter(&caller, connection);
-        let drill = self.0.service.finish_drill(Who::new(&caller, &prompter, None)).await?;
+        let drill = self.0.service.finish_drill(request.who()).await?;
         let Outcome { vault, generation, epoch, keyslots, backup, complete, ended } = drill;
         let keyslots = keyslots.into_iter().map(proof).collect::<Result<Vec<_>, _>>()?;
         let (checked, of) = backup.unwrap_or_default();

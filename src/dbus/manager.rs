@@ -9,9 +9,10 @@ use super::operation;
 use super::options::{Dict, Options, entry};
 use super::paths;
 use super::pipe;
+use super::request::Request;
 use crate::service::{
     AccountInfo, Act, Answer, CredentialRequest, MfaDevice, NewAccount, NewProfile, NewVaultOptions,
-    TokenInfo, Who,
+    TokenInfo,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,18 +40,16 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let label = options.text("label")?;
         let holder = options.text("holder")?.unwrap_or_else(|| "owner".to_owned());
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Manage, &mut options, &header, connection).await?;
         let key = keys::take(&mut options).await?;
         let recovery = keys::new_recovery(&mut options, None, None).await?;
         options.end()?;
         let new = NewVaultOptions { label: label.unwrap_or_else(|| "token".to_owned()), holder, recovery };
-        let prompter = self.0.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
-        while_there(&caller, self.0.service.create_vault(new, key, who)).await
+        let who = request.who();
+        request.run(self.0.service.create_vault(new, key, who)).await
     }
 
     async fn add_account(
@@ -92,13 +91,11 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Manage, &mut options, &header, connection).await?;
         options.end()?;
-        let prompter = self.0.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
-        while_there(&caller, self.0.service.remove_account(name, who)).await
+        let who = request.who();
+        request.run(self.0.service.remove_account(name, who)).await
     }
 
     async fn accounts(
@@ -218,24 +215,29 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
-        let caller = self.0.caller_who_may(Act::Use, &header, connection).await?;
         let mut options = Options::new(options);
-        let request = CredentialRequest {
+        let wanted = CredentialRequest {
             profile,
             endpoint: options.text("endpoint")?,
             region: options.text("region")?,
             no_prompt: options.flag("no_prompt")?,
         };
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Use, &mut options, &header, connection).await?;
         options.end()?;
         let out = pipe::Out::new(out)?;
-        match while_there(&caller, self.0.service.credentials(request, &caller)).await? {
+        match request.run(self.0.service.credentials(wanted, request.caller())).await? {
             Answer::Ready(credentials, expiration) => {
                 out.session(&credentials).await?;
                 Ok(Dict::from([entry("expiration", expiration)?]))
             }
             Answer::Needed(operation) => {
-                let path = operation::publish(&self.0, connection, *operation, token).await?;
+                let path = operation::publish(
+                    &self.0,
+                    connection,
+                    *operation,
+                    request.token().map(ToOwned::to_owned),
+                )
+                .await?;
                 Ok(Dict::from([entry("operation", Variant::from(path))?]))
             }
         }

@@ -22,6 +22,7 @@ mod pipe;
 mod policy;
 mod prompter;
 pub mod proxy;
+mod request;
 mod socket;
 mod token;
 mod vault;

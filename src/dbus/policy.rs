@@ -1,9 +1,10 @@
 //! `org.rootseal.Policy1`
 
-use super::door::{Door, while_there};
+use super::door::Door;
 use super::error::Error;
 use super::options::{Dict, Options, entry};
-use crate::service::{Act, Policy as Rules, PolicyChange, Who};
+use super::request::Request;
+use crate::service::{Act, Policy as Rules, PolicyChange};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -20,7 +21,6 @@ impl Policy {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut rules = Options::new(rules);
         let change = PolicyChange {
             demand_reason: rules.choice("demand_reason")?,
@@ -32,11 +32,10 @@ impl Policy {
         };
         rules.end()?;
         let mut options = Options::new(options);
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Manage, &mut options, &header, connection).await?;
         options.end()?;
-        let prompter = self.0.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
-        while_there(&caller, self.0.service.set_policy(change, who)).await
+        let who = request.who();
+        request.run(self.0.service.set_policy(change, who)).await
     }
 
     #[zbus(property(emits_changed_signal = "false"))]

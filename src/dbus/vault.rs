@@ -1,10 +1,11 @@
 //! `org.rootseal.Vault1`
 
-use super::door::{Door, while_there};
+use super::door::Door;
 use super::error::Error;
 use super::keys;
 use super::options::{Dict, Options, entry};
 use super::pipe;
+use super::request::Request;
 use crate::service::{Act, Checked, KeyslotInfo, NewKeyslot, SlotChange, SlotId, VaultInfo, VaultState, Who};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,13 +31,11 @@ impl Vault {
         header: Header<'_>,
         connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Manage, &mut options, &header, connection).await?;
         options.end()?;
-        let prompter = self.0.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
-        while_there(&caller, self.0.service.change_keyslots(change, who)).await
+        let who = request.who();
+        request.run(self.0.service.change_keyslots(change, who)).await
     }
 }
 
@@ -59,12 +58,10 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller_who_may(Act::Unlock, &header, connection).await?;
         let mut options = Options::new(options);
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Unlock, &mut options, &header, connection).await?;
         options.end()?;
-        let prompter = self.0.prompter(&caller, connection);
-        while_there(&caller, self.0.service.unlock(Who::new(&caller, &prompter, token.as_deref()))).await
+        request.run(self.0.service.unlock(request.who())).await
     }
 
     async fn lock(
@@ -83,23 +80,20 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<String, Error> {
-        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
         let (holder, with) = (options.text("holder")?, options.text("with")?);
-        let (caller, token) = options.asking(caller)?;
-        let prompter = self.0.prompter(&caller, connection);
+        let request = Request::new(&self.0, Act::Manage, &mut options, &header, connection).await?;
         let recovery = keys::new_recovery(&mut options, Some(label.clone()), holder.clone()).await?;
         if let Some(new) = recovery {
             options.end()?;
-            let named = with.or(token);
-            let who = Who::new(&caller, &prompter, named.as_deref());
-            return Ok(while_there(&caller, self.0.service.add_recovery(new, who)).await?.to_string());
+            let who = request.with(with.as_deref().or(request.token()));
+            return Ok(request.run(self.0.service.add_recovery(new, who)).await?.to_string());
         }
         let key = keys::take(&mut options).await?;
         options.end()?;
         let new = NewKeyslot { label, holder, with, key };
-        let who = Who::new(&caller, &prompter, token.as_deref());
-        Ok(while_there(&caller, self.0.service.add_keyslot(new, who)).await?.to_string())
+        let who = request.who();
+        Ok(request.run(self.0.service.add_keyslot(new, who)).await?.to_string())
     }
 
     async fn remove_keyslot(
@@ -152,15 +146,12 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Dict, Error> {
-        let caller = self.0.caller_who_may(Act::Unlock, &header, connection).await?;
         let id = if id.is_empty() { None } else { Some(slot_id(&id)?) };
         let mut options = Options::new(options);
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Unlock, &mut options, &header, connection).await?;
         options.end()?;
-        let prompter = self.0.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
-        let Checked { id, label, holder, guard } =
-            while_there(&caller, self.0.service.check_keyslot(id, who)).await?;
+        let who = request.who();
+        let Checked { id, label, holder, guard } = request.run(self.0.service.check_keyslot(id, who)).await?;
         Ok(Dict::from([
             entry("id", id.to_string())?,
             entry("label", label)?,
@@ -187,18 +178,16 @@ impl Vault {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let caller = self.0.caller_who_may(Act::Manage, &header, connection).await?;
         let mut options = Options::new(options);
-        let (caller, token) = options.asking(caller)?;
+        let request = Request::new(&self.0, Act::Manage, &mut options, &header, connection).await?;
         let older = options.flag("older")?;
         options.end()?;
-        let prompter = self.0.prompter(&caller, connection);
-        let who = Who::new(&caller, &prompter, token.as_deref());
+        let who = request.who();
         let restored = async {
             let bytes = copy(input).await?;
             Ok::<(), Error>(self.0.service.restore(bytes, older, who).await?)
         };
-        while_there(&caller, restored).await
+        request.run(restored).await
     }
 
     async fn check(
