@@ -18,7 +18,7 @@ impl Health {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<Dict>, Error> {
         self.0.caller(&header, connection).await?;
-        self.0.service.health().await?.into_iter().map(dict).collect()
+        self.0.service.health().into_iter().map(dict).collect()
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the daemon knows of its own health: what a client cannot see from outside.
 
 use super::Service;
-use super::error::Error;
 use crate::secret::{Protection, protection};
 use rustix::process::{DumpableBehavior, Resource};
 use std::os::unix::fs::PermissionsExt as _;
@@ -61,13 +60,10 @@ impl Finding {
 
 impl Service {
     /// Looks at the process, the clock, the log and the files.
-    ///
-    /// # Errors
-    /// The daemon is stopping.
-    pub async fn health(&self) -> Result<Vec<Finding>, Error> {
+    pub fn health(&self) -> Vec<Finding> {
         let mut findings = vec![secret_memory(), room(), core_dumps(), self.clock_health(), self.directory()];
         findings.extend(self.log_health());
-        Ok(findings)
+        findings
     }
 
     fn clock_health(&self) -> Finding {
@@ -94,7 +90,7 @@ impl Service {
             );
         };
         let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 == 0 {
+        if mode & 0o700 == mode {
             return Finding::good(about, format!("{} is the daemon's alone", directory.display()));
         }
         Finding::not_good(

@@ -89,7 +89,8 @@ impl Service {
         wanted: Wanted,
     ) -> Result<(Keys, Opening), Error> {
         let mut opening = self.opening();
-        let keys = self.unless_locked(asker, self.collect(asker, key, wanted, &mut opening.by)).await?;
+        let collecting = Box::pin(self.collect(asker, key, wanted, &mut opening.by));
+        let keys = self.unless_locked(asker, collecting).await?;
         Ok((keys, opening))
     }
 

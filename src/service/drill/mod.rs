@@ -79,7 +79,9 @@ impl Service {
                 house.machine.proofs.keep(&header);
                 // Of other keys, it proves nothing of these.
                 let drill = house.drill.as_mut().filter(|drill| drill.epoch == header.epoch());
-                drill.into_iter().for_each(|drill| note(&mut drill.proofs));
+                if let Some(drill) = drill {
+                    note(&mut drill.proofs);
+                }
                 Ok(())
             })
             .await?;

@@ -88,8 +88,8 @@ impl Service {
         let wanted = Wanted { unlock: true, guard: slot.serves(Lock::Guard) };
         let asker = Asker { who, purpose };
         let held = token.worker.hold();
-        let asked = self.ask_token(&asker, &token, &label, slot, wanted);
-        let derived = self.unless_locked(&asker, asked).await;
+        let gives = self.ask_token(&asker, &token, &label, slot, wanted);
+        let derived = self.unless_locked(&asker, gives).await;
         drop(held);
         who.prompter.done().await.unwrap_or(());
         Ok((slot, label, derived?))

@@ -154,8 +154,8 @@ impl Service {
                 continue;
             }
             let held = token.worker.hold();
-            let asked = self.ask_for_code(asker, &token, &label, &copy, &mut access);
-            let answer = self.unless_locked(asker, asked).await;
+            let question = self.ask_for_code(asker, &token, &label, &copy, &mut access);
+            let answer = self.unless_locked(asker, question).await;
             drop(held);
             asker.who.prompter.done().await.unwrap_or(());
             let (code, valid_until) = answer?;
