@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # Most of a peer's time is waiting for a program, a token or the next TOTP step: two of them leave both cores idle.
 AT_ONCE = 4
-SLOWEST_FIRST = ("test_transcript", "test_demo")
+SLOWEST_FIRST = ("test_unplugged", "test_transcript", "test_demo", "test_quorum", "test_card_keyslots")
 
 
 def peers(wanted: list[str]) -> list[Path]:
