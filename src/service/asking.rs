@@ -10,6 +10,7 @@ use crate::token::registry::Present;
 use crate::token::worker::Worker;
 use crate::token::{Derived, Device, PinPurpose, Token, TokenError, Wanted, needs};
 use crate::vault::Keyslot;
+
 impl Service {
     pub(super) async fn ask_token(
         &self,

@@ -144,7 +144,7 @@ class OneToken(OathCase):
         self.blue.tell("wait-touch")
         self.house.must("lock")
         self.blue.tell("touch")
-        self.assert_refused(ends(client), 4, "given up")
+        self.assert_refused(ends(client), 4, "locked")
 
     def test_others_see_what_we_wrote(self):
         self.assert_done(self.add(BLUE))

@@ -158,6 +158,10 @@ impl Service {
             let answer = self.unless_locked(asker, question).await;
             drop(held);
             asker.who.prompter.done().await.unwrap_or(());
+            if let Err(Error::Cancelled) = answer {
+                // By whoever locked the vault meanwhile, or by somebody who said no.
+                self.keeper.glance(|house| house.unlocked().map(|_open| ())).await?;
+            }
             let (code, valid_until) = answer?;
             // A code whose step ended while nobody touched the token is no use, and was not given out.
             if valid_until > self.clock.now() {
