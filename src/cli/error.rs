@@ -40,7 +40,7 @@ pub(super) enum Error {
         #[source]
         source: std::io::Error,
     },
-    #[error("cannot write {} ({}): name a file that is not there yet", path.display(), plain_reason(.source))]
+    #[error("cannot write {} ({}): name a file that is not there yet, in a folder that you may write to", path.display(), plain_reason(.source))]
     Write {
         path: PathBuf,
         #[source]

@@ -10,12 +10,12 @@ use super::purpose::Purpose;
 use super::who::Who;
 use crate::store::Keep;
 use crate::token::Wanted;
-use crate::vault::{Header, Lock, SealedVault, Seen, VaultError};
+use crate::vault::{Header, Lock, LockedVault, SealedVault, Seen, VaultError};
 use std::path::Path;
 use std::sync::Arc;
 
 /// What a copy is called in errors: its path is the client's business.
-pub(super) const BACKUP: &str = "the backup";
+const BACKUP: &str = "the backup";
 
 impl Service {
     /// The vault's file as it is, sealed as ever: what cannot be read back is not handed out.
@@ -65,9 +65,7 @@ impl Service {
         who: Who<'_>,
         purpose: &mut Purpose,
     ) -> Result<(), Error> {
-        let path = Path::new(BACKUP);
-        let damaged = |error: VaultError| Problem::new(&error, path).error();
-        let copy = SealedVault::parse(bytes).and_then(|vault| vault.check(None)).map_err(damaged)?;
+        let copy = read(bytes)?;
         let header = copy.header().clone();
         let _turn = self.turn.lock().await;
         self.refresh().await?;
@@ -97,7 +95,7 @@ impl Service {
                 draft.seal()
             })
             .await?
-            .map_err(|error: VaultError| vault_error(&error, path))?;
+            .map_err(|error: VaultError| vault_error(&error, Path::new(BACKUP)))?;
         self.record(who.caller, purpose, Some(&token)).await?;
         let service = Arc::clone(self);
         let saved = tokio::spawn(async move {
@@ -123,6 +121,16 @@ impl Service {
         });
         saved.await.map_err(|_panicked| Error::Failed("saving was interrupted"))?
     }
+}
+
+/// A copy, whichever it is of those that were made.
+pub(super) fn read(bytes: Vec<u8>) -> Result<LockedVault, Error> {
+    SealedVault::parse(bytes).and_then(|vault| vault.check(None)).map_err(|error| damaged(&error))
+}
+
+/// What is wrong with a copy.
+pub(super) fn damaged(error: &VaultError) -> Error {
+    Problem::new(error, Path::new(BACKUP)).error()
 }
 
 /// What a restored vault takes the place of.

@@ -9,9 +9,10 @@ use super::{Service, vault_error};
 use crate::secret::{RecoveryCode, forgetting};
 use crate::service::guarded::Done;
 use crate::service::house::House;
+use crate::token::Wanted;
 use crate::token::prompter::{Ask, Refusal};
+pub(super) use crate::token::recovery::derive;
 use crate::token::recovery::{self, RECOVERY};
-use crate::token::{Derived, Wanted};
 use crate::vault::{Header, Keyslot, Lock, NewSlot, SlotId, VaultError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +57,7 @@ impl NewRecovery {
 
     /// Its keyslot.
     pub(super) fn slot(self, created: u64) -> Result<NewSlot, Error> {
-        let derived = recovery::derive(&self.code, Wanted { unlock: true, guard: true });
+        let derived = derive(&self.code, Wanted { unlock: true, guard: true });
         SlotName::new(&self.label, &self.holder)?.new_slot(RECOVERY, Vec::new(), derived, created)
     }
 }
@@ -151,13 +152,8 @@ pub(super) fn named(slot: &Keyslot) -> String {
     if slot.label() == NAME { NAME.to_owned() } else { format!("{} ({NAME})", slot.label()) }
 }
 
-/// What the code gives for the locks that are wanted.
-pub(super) fn derive(code: &RecoveryCode, wanted: Wanted) -> Derived {
-    recovery::derive(code, wanted)
-}
-
 fn slot_of<'h>(header: &'h Header, code: &RecoveryCode) -> Result<Option<&'h Keyslot>, VaultError> {
-    let secret = recovery::derive(code, Wanted { unlock: true, guard: false }).unlock;
+    let secret = derive(code, Wanted { unlock: true, guard: false }).unlock;
     let Some(secret) = secret else { return Ok(None) };
     for slot in codes(header) {
         match forgetting(|| slot.share(header, Lock::Unlock, &secret).map(drop)) {

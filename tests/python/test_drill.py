@@ -95,6 +95,8 @@ class Drill(HouseCase):
         proved = {slot["label"]: bool(slot["proved"]) for slot in report["keyslots"]}
         self.assertEqual(proved["demo key"], False)
         self.assertEqual(proved["bob's"], True)
+        paper = next(slot["id"] for slot in report["keyslots"] if slot["kind"] == "recovery")
+        self.assertEqual(report["problems"][paper], "give the code with --recovery-code-file")
         self.assertFalse(report["complete"])
 
     def test_a_backup_that_would_not_help_is_not_one(self):

@@ -68,6 +68,7 @@ class Recovery(HouseCase):
         self.assertEqual(self.paper.stat().st_mode & 0o777, 0o600)
         slot = self.slots()["recovery code"]
         self.assertEqual((slot["kind"], slot["holder"]), ("recovery", "recovery code"))
+        self.assertIn("recovery code of recovery code (recovery), on paper\n", self.house.must("status"))
         self.lose_the_token()
         self.house.must("lock")
         self.assert_refused(self.house.run("unlock", pin=PIN), 5, "plug one in", "--recovery-code-file")
@@ -176,7 +177,7 @@ class Recovery(HouseCase):
         init = ("init", "--recovery-code-out")
         self.assert_refused(self.house.run(*init, self.paper, pin=PIN), 1, "not there yet")
         self.assertEqual(self.paper.read_text(), "there")
-        self.assert_refused(self.house.run(*init, "/nowhere/paper", pin=PIN), 1, "/nowhere/paper")
+        self.assert_refused(self.house.run(*init, "/nowhere/paper", pin=PIN), 1, "/nowhere/paper", "in a folder")
         self.assert_refused(self.house.run(*init, "/dev/full", pin=PIN), 1, "/dev/full")
         self.assertEqual(self.house.state(), "absent")
         elsewhere = self.house.dir / "elsewhere"

@@ -94,7 +94,13 @@ async fn prove(session: &Session, slot: &KeyslotRow, terminal: Option<&Terminal>
             ask(terminal, &question, "its token is not plugged in").await?;
         }
     }
-    session.daemon.vault().await?.check_keyslot(&slot.id, options).await?;
+    let checked = session.daemon.vault().await?.check_keyslot(&slot.id, options).await;
+    match checked.map_err(Error::from) {
+        Err(error) if slot.kind == RECOVERY_ID && error.is_no_prompt() => {
+            return Err(Error::Missing("give the code with --recovery-code-file".to_owned()));
+        }
+        checked => drop(checked?),
+    }
     output::note(&format!("proved: {name}"));
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::drill::Schedule;
 use super::{Session, vault};
 use crate::cli::error::Error;
 use crate::cli::output;
-use crate::dbus::names::MANAGER_PATH;
+use crate::dbus::names::{MANAGER_PATH, RECOVERY_ID};
 use crate::dbus::proxy::{AuditProperties, KeyslotRow, ManagerProperties, TokenProblemRow, TokenRow};
 use serde::Serialize;
 
@@ -93,7 +93,11 @@ impl Status {
             ));
         }
         for slot in &self.keyslots {
-            let present = if slot.present { "plugged in" } else { "absent" };
+            let present = match slot.present {
+                true => "plugged in",
+                false if slot.kind == RECOVERY_ID => "on paper",
+                false => "absent",
+            };
             lines.push(format!("keyslot   {} of {} ({}), {present}", slot.label, slot.holder, slot.kind));
         }
         for token in &self.tokens {

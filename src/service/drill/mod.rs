@@ -5,16 +5,15 @@ mod proofs;
 pub(super) use proofs::Proofs;
 
 use super::Service;
+use super::backup;
 use super::error::Error;
 use super::guarded::Unfinished;
 use super::house::House;
 use super::locks::{Asker, Keys};
-use super::problem::Problem;
 use super::purpose::Purpose;
 use super::who::Who;
 use crate::token::Wanted;
-use crate::vault::{Header, Lock, LockedVault, SealedVault, SlotId, VaultError, VaultId};
-use std::path::Path;
+use crate::vault::{Header, Lock, LockedVault, SlotId, VaultError, VaultId};
 use std::sync::Arc;
 
 /// What a drill has proved, and what not.
@@ -62,11 +61,15 @@ impl Service {
     /// Notes that a keyslot was proved. It changes nothing else, so that failing to note it is no failure of the proof.
     pub(super) async fn note_proof(&self, id: SlotId) {
         let now = self.clock.now();
-        let noted = self.note(move |proofs| {
+        self.note_or_warn(move |proofs| {
             proofs.slots.insert(id, now);
-        });
-        if let Err(error) = noted.await {
-            tracing::warn!(%error, "when the keyslot was proved was not written down");
+        })
+        .await;
+    }
+
+    async fn note_or_warn(&self, note: impl Fn(&mut Proofs) + Send + 'static) {
+        if let Err(error) = self.note(note).await {
+            tracing::warn!(%error, "when it was proved was not written down");
         }
     }
 
@@ -117,7 +120,7 @@ impl Service {
         let (generation, token) = checked?;
         self.record(who.caller, &unfinished.purpose, Some(&token)).await?;
         let now = self.clock.now();
-        self.note(move |proofs| proofs.backup = Some((now, generation))).await?;
+        self.note_or_warn(move |proofs| proofs.backup = Some((now, generation))).await;
         Ok(generation)
     }
 
@@ -127,9 +130,7 @@ impl Service {
         who: Who<'_>,
         unfinished: &mut Unfinished,
     ) -> Result<(u64, String), Error> {
-        let path = Path::new(super::backup::BACKUP);
-        let damaged = |error: VaultError| Problem::new(&error, path).error();
-        let copy = SealedVault::parse(bytes).and_then(|vault| vault.check(None)).map_err(damaged)?;
+        let copy = backup::read(bytes)?;
         let header = copy.header().clone();
         let _turn = self.turn.lock().await;
         self.refresh().await?;
@@ -153,7 +154,10 @@ impl Service {
         let (keys, _nothing_stays_open) =
             self.open_locks(&asker, key, Wanted { unlock: true, guard: true }).await?;
         let token = keys.token.clone();
-        self.keeper.ask(move |_house| open_all(copy, keys)).await?.map_err(damaged)?;
+        self.keeper
+            .ask(move |_house| open_all(copy, keys))
+            .await?
+            .map_err(|error| backup::damaged(&error))?;
         Ok((generation, token))
     }
 

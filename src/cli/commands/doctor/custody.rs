@@ -78,7 +78,9 @@ fn spares(slots: &[KeyslotRow]) -> Option<Finding> {
         _ => {
             let codes = slots.iter().filter(|slot| slot.kind == RECOVERY_ID).count();
             let tokens = slots.len().saturating_sub(codes);
-            Some(Finding::good("keyslots", format!("{tokens} tokens, {codes} recovery codes")))
+            let count = |number, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+            let text = format!("{}, {}", count(tokens, "token"), count(codes, "recovery code"));
+            Some(Finding::good("keyslots", text))
         }
     }
 }
@@ -172,6 +174,6 @@ mod tests {
     fn one_token_alone_is_weak() {
         assert_eq!(spares(&[slot("a", "fido2", true)]).unwrap().health, Health::Weak);
         let with_code = [slot("a", "fido2", true), slot("r", RECOVERY_ID, false)];
-        assert_eq!(spares(&with_code).unwrap().text, "1 tokens, 1 recovery codes");
+        assert_eq!(spares(&with_code).unwrap().text, "1 token, 1 recovery code");
     }
 }
